@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The errors that the collection raises on purpose.
+
+Every message is one line that says what is wrong and what to do about it:
+a module passes it to the user as it stands.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FileProblem",
+    "PlanError",
+    "ServiceError",
+    "TuningError",
+    "UnitError",
+    "YamlProblem",
+]
+
+
+class TuningError(Exception):
+    """Base of all; caught in a module's C(main()) and nowhere else."""
+
+
+class UnitError(TuningError):
+    """A size or a duration that cannot be read."""
+
+
+class PlanError(TuningError):
+    """Inputs that no plan can be made from, or a plan that does not fit the host."""
+
+
+class FileProblem(TuningError):
+    """A file that cannot be read, written or backed up."""
+
+
+class YamlProblem(TuningError):
+    """A YAML text that cannot be parsed or edited; names file, line and column."""
+
+
+class ServiceError(TuningError):
+    """A compose service that was not found, or found more than once."""
