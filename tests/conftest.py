@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make ``ansible_collections.synapse.tuning`` mean this checkout, for the tests and for the programs that they start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _collections_path() -> Path:
+    """Return a folder whose ``ansible_collections/synapse/tuning`` is this checkout.
+
+    `make venv` made the link in its own environment; any other Python gets one under ``.cache``.
+    """
+    for base in (Path(sys.prefix) / "collections", ROOT / ".cache" / "collections"):
+        link = base / "ansible_collections" / "synapse" / "tuning"
+        if link.is_dir() and link.resolve() == ROOT:
+            return base
+    link.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        link.symlink_to(ROOT, target_is_directory=True)
+    except FileExistsError:  # another test worker was faster
+        pass
+    return base
+
+
+COLLECTIONS_PATH = _collections_path()
+sys.path.insert(0, str(COLLECTIONS_PATH))
+
+# The commands of this environment first, whether or not it is activated; and no other checkout's collection.
+os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(COLLECTIONS_PATH)
+os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout, which is also the collection."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def collections_path() -> Path:
+    """The folder to give as ``ANSIBLE_COLLECTIONS_PATH``."""
+    return COLLECTIONS_PATH
