@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make ``ansible_collections.synapse.tuning`` mean this checkout, for the tests and for the programs that they start."""
+"""Make ``ansible_collections.synapse.tuning`` mean this checkout, for the tests and what they start."""
 
 from __future__ import annotations
 
