@@ -23,7 +23,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
     FileProblem,
 )
 
-__all__ = ["create", "read_text", "replace", "restore"]
+__all__ = ["create", "make_directory", "read_text", "replace", "restore"]
 
 _TEMP_PREFIX = ".synapse-tuning-"
 _TEMP_SUFFIX = ".tmp"
@@ -35,6 +35,7 @@ _ADVICE = {
     errno.EROFS: "the file system is read-only; remount it read-write and run again",
     errno.EACCES: "permission denied; run as the owner or with become",
     errno.EPERM: "operation not permitted; run as the owner or with become",
+    errno.EEXIST: "something else has this name; move it away or choose another path",
     errno.ENOENT: "no such file or directory; check the path",
     errno.ENOTDIR: "a part of the path is not a directory; check the path",
     errno.EISDIR: "it is a directory; give the path of a file",
@@ -105,12 +106,30 @@ def create(
         return False
     directory = os.path.dirname(os.path.abspath(path))
     with _problems(path, "written"):
-        with _staged(
-            directory, data.encode("utf-8"), _Attributes(mode, owner, group)
-        ) as temp:
+        with _staged(directory, data.encode("utf-8"), _Attributes(mode, owner, group)) as temp:
             if not _publish(temp, path):
                 return False
         _sync_directory(directory)
+    return True
+
+
+def make_directory(path: str, *, mode: int, owner: Optional[int] = None, group: Optional[int] = None) -> bool:
+    """Make one directory (its parent exists); False where there is one, which is left as it is.
+
+    Args: as in create().
+    """
+    with _problems(path, "made"):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+            return False
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _apply(descriptor, _Attributes(mode, owner, group))
+        finally:
+            os.close(descriptor)
     return True
 
 
@@ -168,12 +187,8 @@ def _attributes(path: str) -> _Attributes:
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
         kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-        raise FileProblem(
-            f"{_shown(path)}: cannot be changed: it is {kind}; give the path of a file"
-        )
-    return _Attributes(
-        stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, like=path
-    )
+        raise FileProblem(f"{_shown(path)}: cannot be changed: it is {kind}; give the path of a file")
+    return _Attributes(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, like=path)
 
 
 @contextlib.contextmanager
@@ -197,12 +212,8 @@ def _staged(directory: str, data: bytes, attributes: _Attributes) -> Iterator[st
 def _open_temp(directory: str) -> tuple[int, str]:
     """An open and locked new file, readable by nobody else yet."""
     while True:
-        temp = os.path.join(
-            directory, _TEMP_PREFIX + secrets.token_hex(8) + _TEMP_SUFFIX
-        )
-        descriptor = os.open(
-            temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-        )
+        temp = os.path.join(directory, _TEMP_PREFIX + secrets.token_hex(8) + _TEMP_SUFFIX)
+        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         # The lock says that its writer is alive (see _remove_abandoned); a file
         # system without locks only loses that clean-up.
         with contextlib.suppress(OSError):
@@ -223,9 +234,7 @@ def _remove_abandoned(directory: str) -> None:
             continue
         path = os.path.join(directory, name)
         with contextlib.suppress(OSError):
-            descriptor = os.open(
-                path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            )
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -292,12 +301,8 @@ def _problems(path: str, wanted: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        reason = _ADVICE.get(
-            exc.errno or 0, f"{exc.strerror or exc}; check the path and its file system"
-        )
-        raise FileProblem(
-            f"{_shown(path)}: cannot be {wanted}: {reason}{_culprit(exc)}"
-        ) from exc
+        reason = _ADVICE.get(exc.errno or 0, f"{exc.strerror or exc}; check the path and its file system")
+        raise FileProblem(f"{_shown(path)}: cannot be {wanted}: {reason}{_culprit(exc)}") from exc
 
 
 def _culprit(exc: OSError) -> str:
