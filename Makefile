@@ -24,6 +24,9 @@ ARGS =
 # More arguments for pytest, such as PYTEST_ARGS='-k homeserver'.
 PYTEST_ARGS =
 
+# More arguments for `uv pip compile`.
+LOCK_ARGS =
+
 SHELL = /bin/sh
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
@@ -32,6 +35,7 @@ BIN = $(VENV)/bin
 VENV_PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 RUNTIME = $(VENV)/.stamp-runtime
 DEV = $(VENV)/.stamp-dev
+SHELL_SCRIPTS = tools/find-python .ci/run
 
 # ansible.cfg names .venv; the environment wins over it where VENV says otherwise.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -79,6 +83,67 @@ $(DEV): requirements/dev.txt $(RUNTIME)
 test: $(DEV) ## run the whole test suite
 	@echo "Running the unit and integration tests"
 	@"$(BIN)/python" -m pytest -n auto --dist worksteal tests/unit tests/integration $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: lint-python lint-yaml lint-docs lint-licences lint-shell build sanity ## run every linter, and build the collection
+
+.PHONY: lint-python
+lint-python: $(DEV)
+	@echo "Linting Python: ruff, and mypy --strict on the core"
+	@"$(BIN)/ruff" check --quiet .
+	@"$(BIN)/ruff" format --check --quiet . || { "$(BIN)/ruff" format --check .; exit 1; }
+	@MYPYPATH="$(VENV_PATH)/collections" "$(BIN)/mypy" --no-error-summary \
+	    -p ansible_collections.synapse.tuning.plugins.module_utils._core
+
+.PHONY: lint-yaml
+lint-yaml: $(DEV)
+	@echo "Linting YAML: yamllint, and ansible-lint's profile production"
+	@"$(BIN)/yamllint" --strict .
+	@"$(BIN)/ansible-lint" --offline -q
+
+.PHONY: lint-docs
+lint-docs: $(DEV)
+	@echo "Linting the documentation of modules and roles, and the changelog"
+	@"$(BIN)/antsibull-docs" lint-collection-docs --plugin-docs --validate-collection-refs self .
+	@"$(BIN)/antsibull-changelog" lint
+
+.PHONY: lint-licences
+lint-licences: $(DEV)
+	@echo "Checking that every file says its licence"
+	@"$(BIN)/reuse" lint --quiet || { "$(BIN)/reuse" lint; exit 1; }
+
+.PHONY: lint-shell
+lint-shell: $(DEV)
+	@echo "Linting the shell scripts"
+	@"$(BIN)/shellcheck" $(SHELL_SCRIPTS)
+
+.PHONY: sanity
+sanity: $(DEV)
+	@echo "Running ansible-test sanity (a minute the first time, it makes its own environments; then 20 seconds)"
+	@"$(BIN)/python" tools/sanity.py
+
+.PHONY: build
+build: $(RUNTIME)
+	@echo "Building the collection into .cache/build"
+	@"$(BIN)/ansible-galaxy" collection build --force --output-path .cache/build
+
+.PHONY: format
+format: $(DEV) ## let ruff sort imports and lay out the code
+	@"$(BIN)/ruff" check --select I --fix .
+	@"$(BIN)/ruff" format .
+
+.PHONY: bench
+bench: $(DEV) ## measure a plan, a second run and many hosts (not a test: it judges nothing by itself)
+	@echo "Measuring (a few minutes)"
+	@"$(BIN)/python" tests/lab/bench_playbook.py
+
+.PHONY: lock
+lock: $(DEV) ## compile requirements/*.in to the locks again (LOCK_ARGS=--upgrade for newer versions)
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check uv
+	@for name in runtime dev; do \
+	    (cd requirements && "$(VENV_PATH)/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+	        --no-emit-index-url --no-emit-find-links $(LOCK_ARGS) $$name.in --output-file $$name.txt) || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## remove the environments and caches (never a deployment)

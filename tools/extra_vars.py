@@ -26,7 +26,7 @@ def convert(name: str, value: str) -> str | int | bool:
 
 def main(arguments: list[str]) -> None:
     pairs = (argument.partition("=") for argument in arguments)
-    print(json.dumps({f"synapse_tuning_{name}": convert(name, value) for name, _, value in pairs if value}))
+    print(json.dumps({f"synapse_tuning_{name}": convert(name, value) for name, _equals, value in pairs if value}))
 
 
 if __name__ == "__main__":
