@@ -23,7 +23,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.postgresql im
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import GIB, KIB, MIB, show_bytes
 
-__all__ = ["IDLE_PROCESS", "Allocation", "Row", "SynapseSizes", "allocate"]
+__all__ = ["IDLE_PROCESS", "Allocation", "Row", "SynapseSizes", "allocate", "operating_system_bytes"]
 
 # RSS of an idle Synapse process, 124 to 126 MB (1.163.2 with jemalloc).
 IDLE_PROCESS = 128 * MIB
@@ -103,13 +103,15 @@ def allocate(inputs: Inputs) -> Allocation:
             f" give the host {show_bytes(_LEAST_USABLE + inputs.reserved)}, free what others hold,"
             " or run a lighter homeserver (Dendrite, the Conduit family)"
         )
-    operating_system = _floor(
-        min(max(usable // 8, _LEAST_OPERATING_SYSTEM), _MOST_OPERATING_SYSTEM), MIB
-    )
+    operating_system = operating_system_bytes(usable)
     postgresql = postgresql_sizes(inputs, usable=usable)
     synapse = _synapse_sizes(inputs, usable=usable)
     rows = [
-        Row("operating_system", operating_system, "kernel, system services, container engine: 1/8 of RAM, 96 MiB to 1 GiB")
+        Row(
+            "operating_system",
+            operating_system,
+            "kernel, system services, container engine: 1/8 of RAM, 96 MiB to 1 GiB",
+        )
     ]
     if inputs.reserved:
         rows.append(Row("other_services", inputs.reserved, "reserved for what else runs on this host"))
@@ -133,6 +135,11 @@ def allocate(inputs: Inputs) -> Allocation:
         )
     rows.append(Row("page_cache", inputs.ram - given, "the rest: file cache for the database, and slack"))
     return Allocation(usable=usable, synapse=synapse, postgresql=postgresql, rows=rows)
+
+
+def operating_system_bytes(usable: int) -> int:
+    """Kernel, system services and container engine: an eighth, 96 MiB to 1 GiB."""
+    return _floor(min(max(usable // 8, _LEAST_OPERATING_SYSTEM), _MOST_OPERATING_SYSTEM), MIB)
 
 
 def _synapse_sizes(inputs: Inputs, *, usable: int) -> SynapseSizes:
@@ -194,7 +201,7 @@ def _postgresql_rows(sizes: PostgresqlSizes) -> List[Row]:
         Row(
             "postgresql_connections",
             sizes.connections_memory,
-            f"{sizes.pool_connections} busy backends of Synapse's pools at 11.4 MB and one work_mem each, and two others",
+            f"{sizes.pool_connections} busy backends of Synapse's pools at 11.4 MB and a work_mem each, and two others",
         ),
         Row("postgresql_maintenance", sizes.maintenance_memory, "one maintenance_work_mem and the autovacuum workers"),
     ]

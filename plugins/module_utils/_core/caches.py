@@ -24,8 +24,8 @@ __all__ = [
     "largest_factor",
     "nearest_cache",
     "planned_per_cache_factors",
-    "wished_factor",
     "wished_event_cache_size",
+    "wished_factor",
 ]
 
 # Bytes that one entry or element was seen to hold (synthetic runs under jemalloc):

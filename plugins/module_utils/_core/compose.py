@@ -57,7 +57,7 @@ def _synapse(inputs: Inputs, allocation: Allocation) -> Dict[str, Any]:
         "SYNAPSE_CACHE_FACTOR": Setting(
             value=f"{synapse.factor:g}",
             unit="times each cache's base size",
-            why="without effect since Synapse 1.60 (caches.global_factor is the lever); written so that both places agree",
+            why="without effect since Synapse 1.60, caches.global_factor is the lever; written so that both agree",
             source="seen on a running Synapse 1.163.2",
         ),
     }
@@ -65,7 +65,7 @@ def _synapse(inputs: Inputs, allocation: Allocation) -> Dict[str, Any]:
         environment["MALLOC_CONF"] = Setting(
             value=_MALLOC_CONF,
             unit="",
-            why="jemalloc gives freed memory back sooner: 126 to 118 MB idle, 164 to 155 MB after a large join, CPU -3 %",
+            why="jemalloc gives memory back sooner: 126 to 118 MB idle, 164 to 155 MB after a large join, CPU -3 %",
             source="measured on Synapse 1.163.2",
         )
     environment["PYTHONMALLOC"] = Setting(
@@ -120,10 +120,10 @@ def _postgresql(allocation: Allocation) -> Dict[str, Any]:
                 value=compose_size(sizes.shm_size),
                 unit="bytes",
                 why=(
-                    f"at least shared_buffers, and what parallel hash joins can ask for ({show_bytes(sizes.parallel_memory)}):"
-                    " Docker's 64 MB fail them. A ceiling, no memory is taken"
+                    "at least shared_buffers, and what parallel hash joins can ask for"
+                    f" ({show_bytes(sizes.parallel_memory)}): Docker's 64 MB fail them. A ceiling, no memory is taken"
                     if sizes.parallel_memory
-                    else "at least shared_buffers; Docker's 64 MB are too small once parallel queries run. A ceiling, no memory is taken"
+                    else "at least shared_buffers; Docker's 64 MB fail parallel queries. A ceiling, no memory is taken"
                 ),
                 source="measured on PostgreSQL 15",
             ),

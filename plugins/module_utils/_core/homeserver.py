@@ -45,7 +45,7 @@ def homeserver_settings(inputs: Inputs, allocation: Allocation) -> Settings:
         "event_cache_size",
         synapse_size(synapse.event_cache_size),
         "events",
-        f"Synapse's own for up to 500 users, rising with them; times the factor, at 3.6 to 4.4 KB each",
+        "Synapse's own for up to 500 users, rising with them; times the factor, at 3.6 to 4.4 KB each",
         _SYNAPSE_DOCS,
     )
     add(
@@ -71,7 +71,9 @@ def homeserver_settings(inputs: Inputs, allocation: Allocation) -> Settings:
                 if name in inputs.per_cache_factors
                 else "read at every request: never below this, nor below the global factor"
             ),
-            "synapse_tuning_per_cache_factors" if name in inputs.per_cache_factors else "the usual small-server recipe, with the cache's real name",
+            "synapse_tuning_per_cache_factors"
+            if name in inputs.per_cache_factors
+            else "the usual small-server recipe, with the cache's real name",
         )
     _add_autotuning(settings, inputs, allocation)
     pool_why = (
@@ -89,7 +91,13 @@ def homeserver_settings(inputs: Inputs, allocation: Allocation) -> Settings:
     )
     if inputs.federation != "closed" and allocation.usable < _LARGE_HOST:
         events = synapse.join_headroom // 2 // PER_JOINED_MEMBER
-        add("limit_remote_rooms.enabled", True, "", "a host below 8 GiB can't hold every room of the federation", _MEASURED)
+        add(
+            "limit_remote_rooms.enabled",
+            True,
+            "",
+            "a host below 8 GiB can't hold every room of the federation",
+            _MEASURED,
+        )
         add(
             "limit_remote_rooms.complexity",
             float(max(events // _STATE_EVENTS, 1)),
@@ -139,7 +147,7 @@ def _add_autotuning(settings: Settings, inputs: Inputs, allocation: Allocation) 
     why = (
         "on as asked for"
         if inputs.cache_autotuning == "on"
-        else f"on: full caches ({show_bytes(synapse.caches_ceiling)}) would pass the limit of {show_bytes(synapse.limit)}"
+        else f"on: full caches ({show_bytes(synapse.caches_ceiling)}) pass the limit ({show_bytes(synapse.limit)})"
     )
     # What jemalloc has allocated stays below what the container is charged for.
     for key, share in (("max_cache_memory_usage", 70), ("target_cache_memory_usage", 55)):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import releases
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import PlanError
@@ -50,6 +50,7 @@ class Inputs:
     forgotten_room_retention_period: a duration as Synapse reads it; None leaves it alone.
     per_cache_factors: factors beside the plan's own, by cache name.
     extra_connections: database connections for others: bridges, backups, monitoring.
+    observed: names of the inputs above that were read off the machine.
 
     :raises PlanError: naming the input and what it may be.
     """
@@ -70,6 +71,7 @@ class Inputs:
     forgotten_room_retention_period: Optional[str] = None
     per_cache_factors: Mapping[str, float] = field(default_factory=dict)
     extra_connections: int = 20
+    observed: Tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _at_least("users", self.users, 1)
@@ -118,6 +120,7 @@ class Inputs:
             "synapse_version": self.synapse_version,
             "postgresql_version": self.postgresql_version,
             "database_size": self.database_size,
+            "observed": list(self.observed),
         }
 
 
@@ -128,6 +131,6 @@ def _at_least(name: str, value: int, smallest: int) -> None:
         raise PlanError(f"{name} is {value}: it must be at least {smallest}")
 
 
-def _one_of(name: str, value: str, choices: "tuple[str, ...]") -> None:
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise PlanError(f"{name} is {value!r}: it must be one of {', '.join(choices)}")

@@ -113,23 +113,23 @@ def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
         64 * MIB,
         16 * MIB + gathers * hash_memory * 3 // 2 + (min(maintenance_work_mem, GIB) if parallel else 0),
     )
-    sizes = dict(
-        shared_buffers=shared_buffers,
-        effective_cache_size=_mib(effective_cache_size),
-        work_mem=work_mem,
-        maintenance_work_mem=maintenance_work_mem,
-        autovacuum_work_mem=autovacuum_work_mem,
-        wal_buffers=_wal_buffers(shared_buffers),
-        cp_min=max(1, cp_max // 2),
-        cp_max=cp_max,
-        cp_max_wish=cp_max_wish,
-        pool_connections=pool_connections,
-        max_connections=max_connections,
-        max_parallel_workers=max_parallel_workers,
-        parallel_workers_per_gather=per_gather,
-        parallel_memory=gathers * hash_memory,
-        shm_size=-(-shm_size // MIB) * MIB,
-    )
+    sizes = {
+        "shared_buffers": shared_buffers,
+        "effective_cache_size": _mib(effective_cache_size),
+        "work_mem": work_mem,
+        "maintenance_work_mem": maintenance_work_mem,
+        "autovacuum_work_mem": autovacuum_work_mem,
+        "wal_buffers": _wal_buffers(shared_buffers),
+        "cp_min": max(1, cp_max // 2),
+        "cp_max": cp_max,
+        "cp_max_wish": cp_max_wish,
+        "pool_connections": pool_connections,
+        "max_connections": max_connections,
+        "max_parallel_workers": max_parallel_workers,
+        "parallel_workers_per_gather": per_gather,
+        "parallel_memory": gathers * hash_memory,
+        "shm_size": -(-shm_size // MIB) * MIB,
+    }
     bare = PostgresqlSizes(limit=0, **sizes)
     need = bare.shared_memory + bare.connections_memory + bare.maintenance_memory + bare.parallel_memory
     return PostgresqlSizes(limit=max(share // (16 * MIB), -(-need // (16 * MIB))) * 16 * MIB, **sizes)
@@ -151,7 +151,9 @@ def postgresql_settings(inputs: Inputs, sizes: PostgresqlSizes) -> Settings:
     add_size(
         "shared_buffers",
         sizes.shared_buffers,
-        "1/4 of the RAM that other services leave" if alone else "1/8 of the RAM: half of PostgreSQL's share, less on small hosts",
+        "1/4 of the RAM that other services leave"
+        if alone
+        else "1/8 of the RAM: half of PostgreSQL's share, less on small hosts",
         "pgtune" if alone else "the usual 2 GiB recipe",
     )
     add_size(
@@ -201,7 +203,9 @@ def postgresql_settings(inputs: Inputs, sizes: PostgresqlSizes) -> Settings:
         "random_page_cost",
         1.1 if inputs.storage == "ssd" else 4,
         "",
-        "a random read on SSD costs about what a sequential one does" if inputs.storage == "ssd" else "a random read on a disk seeks",
+        "a random read on SSD costs about what a sequential one does"
+        if inputs.storage == "ssd"
+        else "a random read on a disk seeks",
         "pgtune",
     )
     add(

@@ -40,9 +40,7 @@ def release_warnings(version: str) -> List[str]:
     if parsed is None:
         return []
     return [
-        "Synapse {0}: {1}; fixed in {2}: upgrade".format(
-            ".".join(map(str, parsed)), flaw, ".".join(map(str, fixed))
-        )
+        "Synapse {0}: {1}; fixed in {2}: upgrade".format(".".join(map(str, parsed)), flaw, ".".join(map(str, fixed)))
         for first, fixed, flaw in _FLAWS
         if first <= parsed < fixed
     ]

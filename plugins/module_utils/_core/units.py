@@ -86,7 +86,9 @@ def synapse_milliseconds(value: Union[str, int]) -> int:
     """Read a duration as Synapse does: an integer (milliseconds) or with s, m, h, d, w, y."""
     found = _SYNAPSE_DURATION.fullmatch(str(value))
     if not found:
-        raise UnitError(f"Synapse cannot read the duration {value!r}: write an integer with s, m, h, d or w, such as 5m")
+        raise UnitError(
+            f"Synapse cannot read the duration {value!r}: write an integer with s, m, h, d or w, such as 5m"
+        )
     return int(found.group(1)) * _MILLISECONDS[found.group(2)]
 
 
@@ -111,7 +113,7 @@ def compose_bytes(value: Union[str, int]) -> int:
     return int(float(found.group(1)) * _POWERS[found.group(2).upper()])
 
 
-def _render(size: int, units: "tuple[tuple[str, int], ...]") -> str:
+def _render(size: int, units: tuple[tuple[str, int], ...]) -> str:
     """Render in the largest unit that loses nothing; the last unit rounds down."""
     if size < 0:
         raise UnitError(f"A size cannot be negative: {size}")

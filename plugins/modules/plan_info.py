@@ -1,0 +1,308 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ansible module: plan Synapse and PostgreSQL for a host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: plan_info
+short_description: Plan Synapse and PostgreSQL for a number of users and the host's RAM
+version_added: 0.1.0
+description:
+  - Computes one memory budget for the whole host, and from it the settings of Synapse, PostgreSQL and their containers.
+  - Every value comes with its unit, the reason for it and the reason's source.
+  - Changes nothing. The same arguments give the same plan on any machine.
+  - With O(ram) given nothing is observed, and O(cpus), O(reserved) have the defaults that are stated with them.
+  - Without O(ram) the host is observed, RAM as the smallest of C(MemTotal) and the cgroup limits (v1 and v2)
+    that hold there.
+author:
+  - The synapse.tuning authors (@synapse-tuning)
+options:
+  users:
+    description: People with an account on this server who use it, at least 1.
+    type: int
+    required: true
+  ram:
+    description:
+      - What the host may use, such as V(2G) or V(1536M), as Ansible's C(human_to_bytes) reads it.
+      - Observed where not given.
+    type: str
+  cpus:
+    description:
+      - Processors that the host may use.
+      - Where not given, observed, or V(2) with O(ram) given.
+    type: int
+  storage:
+    description: What the database lies on.
+    type: str
+    choices: [ssd, hdd]
+    default: ssd
+  reserved:
+    description:
+      - Memory that other services on this host need, such as V(512M).
+      - Where not given, observed, or V(0) with O(ram) given.
+    type: str
+  topology:
+    description:
+      - Where PostgreSQL runs.
+      - V(shared) is on this host, with Synapse.
+      - V(dedicated_synapse) is elsewhere; this host has Synapse alone.
+      - V(dedicated_database) is on this host, and Synapse elsewhere.
+    type: str
+    choices: [shared, dedicated_synapse, dedicated_database]
+    default: shared
+  workers:
+    description: Synapse worker processes beside the main process. Each has caches and a connection pool of its own.
+    type: int
+    default: 0
+  federation:
+    description: How much of the federation the users join; the more, the more memory is kept for joins.
+    type: str
+    choices: [closed, small, open]
+    default: open
+  synapse_version:
+    description: The Synapse that runs, or that a new deployment gets. Versions with known flaws give a warning.
+    type: str
+    default: 1.163.2
+  postgresql_version:
+    description: Major version of PostgreSQL.
+    type: int
+    default: 17
+  database_size:
+    description: What the database holds on disk, such as V(12G). V(0) means that it is not known.
+    type: str
+    default: '0'
+  cache_autotuning:
+    description:
+      - Whether Synapse sheds cache entries when its memory passes a mark.
+      - V(auto) is on where full caches would pass Synapse's memory limit. It costs CPU time.
+    type: str
+    choices: [auto, 'on', 'off']
+    default: auto
+  presence:
+    description: V(off) plans to switch presence off; V(keep) leaves it as it is.
+    type: str
+    choices: [keep, 'off']
+    default: keep
+  forgotten_room_retention_period:
+    description:
+      - A duration such as V(28d), after which Synapse purges rooms that all local users have forgotten.
+      - It deletes data, so it is planned only where given.
+    type: str
+  per_cache_factors:
+    description:
+      - Factors for single caches, by Synapse's name for them. They win over the plan's own.
+      - Names that Synapse does not know are refused.
+    type: dict
+    default: {}
+  extra_connections:
+    description: Database connections for others than Synapse, such as bridges, backups and monitoring.
+    type: int
+    default: 20
+  previous:
+    description:
+      - Path, on the target, of the plan of an earlier run.
+      - Observed figures that moved only a little since then are kept, so that a second run changes nothing.
+      - A file that is missing or holds something else is ignored.
+    type: path
+attributes:
+  check_mode:
+    description: Can run in check mode and return what it would return without.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed.
+    support: N/A
+"""
+
+EXAMPLES = r"""
+- name: Plan for five users on a host with 2 GiB
+  synapse.tuning.plan_info:
+    users: 5
+    ram: 2G
+    cpus: 2
+  register: result
+
+- name: Show what PostgreSQL gets, and why
+  ansible.builtin.debug:
+    msg: "{{ result.plan.postgresql.shared_buffers.value }}: {{ result.plan.postgresql.shared_buffers.why }}"
+
+- name: Plan for the host as it is, with half a gigabyte left to others
+  synapse.tuning.plan_info:
+    users: 40
+    reserved: 512M
+    federation: small
+"""
+
+RETURN = r"""
+plan:
+  description:
+    - The plan, a JSON value.
+    - A setting is a dictionary of C(value), C(unit), C(why) and C(source), and C(wish) where the memory budget
+      bounded the value.
+      A null C(value) means that the key must be absent.
+  returned: success
+  type: dict
+  contains:
+    schema_version:
+      description: Raised when the shape of the plan changes.
+      type: int
+    host:
+      description: What the plan was made from, sizes in bytes. C(observed) names what was read off the machine.
+      type: dict
+    homeserver:
+      description: Settings by their dotted path in C(homeserver.yaml).
+      type: dict
+    postgresql:
+      description: Settings by the name of PostgreSQL's parameter.
+      type: dict
+    compose:
+      description: Settings of the services C(synapse) and C(postgresql).
+      type: dict
+    deployment:
+      description: Settings that only a new deployment gets.
+      type: dict
+    compressor:
+      description: Settings of the job that compresses C(state_groups_state).
+      type: dict
+    budget:
+      description: Rows of C(component), C(bytes) and C(why) that add up to the RAM.
+      type: list
+      elements: dict
+    warnings:
+      description: What is wrong with the versions that were named.
+      type: list
+      elements: str
+    advice:
+      description: What the plan can't do for this host, and what would.
+      type: list
+      elements: str
+  sample:
+    schema_version: 1
+    budget:
+      - component: operating_system
+        bytes: 268435456
+        why: "kernel, system services, container engine: 1/8 of RAM, 96 MiB to 1 GiB"
+"""
+
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.text.formatters import human_to_bytes
+
+from ansible_collections.synapse.tuning.plugins.module_utils._core import host
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import PlanError, TuningError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.observed import (
+    previous_figure,
+    steady_ram,
+    steady_reserved,
+)
+from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
+from ansible_collections.synapse.tuning.plugins.module_utils._core.releases import NEWEST
+from ansible_collections.synapse.tuning.plugins.module_utils._host import observe
+
+_CPUS_WITH_GIVEN_RAM = 2
+
+
+def size(name, text):
+    """Bytes of an option; None stays None."""
+    if text is None:
+        return None
+    try:
+        return human_to_bytes(text)
+    except ValueError as error:
+        raise PlanError(f"{name} is {text!r}: write a size such as 2G or 1536M") from error
+
+
+def factors(given):
+    """The per-cache factors as numbers: from the command line they come as text."""
+    try:
+        return {name: float(factor) for name, factor in given.items()}
+    except (TypeError, ValueError) as error:
+        raise PlanError(f"per_cache_factors must be numbers: {error}") from error
+
+
+def read_previous(path):
+    """The plan of an earlier run; None where there is none to go by."""
+    if path is None:
+        return None
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return None
+
+
+def make_inputs(params):
+    """The options, and what is observed for those that were not given."""
+    ram = size("ram", params["ram"])
+    cpus = params["cpus"]
+    reserved = size("reserved", params["reserved"])
+    observed = ()
+    if ram is None:
+        machine = observe()
+        previous = read_previous(params["previous"])
+        ram = steady_ram(machine.ram, previous=previous_figure(previous, "ram"))
+        observed = ("ram",)
+        if cpus is None:
+            cpus = machine.cpus
+            observed += ("cpus",)
+        if reserved is None:
+            reserved = steady_reserved(machine.used, ram=ram, previous=previous_figure(previous, "reserved"))
+            observed += ("reserved",)
+    return host.Inputs(
+        users=params["users"],
+        ram=ram,
+        cpus=_CPUS_WITH_GIVEN_RAM if cpus is None else cpus,
+        storage=params["storage"],
+        reserved=reserved or 0,
+        topology=params["topology"],
+        workers=params["workers"],
+        federation=params["federation"],
+        synapse_version=params["synapse_version"],
+        postgresql_version=params["postgresql_version"],
+        database_size=size("database_size", params["database_size"]),
+        cache_autotuning=params["cache_autotuning"],
+        presence=params["presence"],
+        forgotten_room_retention_period=params["forgotten_room_retention_period"] or None,
+        per_cache_factors=factors(params["per_cache_factors"]),
+        extra_connections=params["extra_connections"],
+        observed=observed,
+    )
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "users": {"type": "int", "required": True},
+            "ram": {"type": "str"},
+            "cpus": {"type": "int"},
+            "storage": {"type": "str", "choices": list(host.STORAGE), "default": "ssd"},
+            "reserved": {"type": "str"},
+            "topology": {"type": "str", "choices": list(host.TOPOLOGIES), "default": "shared"},
+            "workers": {"type": "int", "default": 0},
+            "federation": {"type": "str", "choices": list(host.FEDERATION), "default": "open"},
+            "synapse_version": {"type": "str", "default": NEWEST},
+            "postgresql_version": {"type": "int", "default": host.POSTGRESQL_VERSION},
+            "database_size": {"type": "str", "default": "0"},
+            "cache_autotuning": {"type": "str", "choices": list(host.CACHE_AUTOTUNING), "default": "auto"},
+            "presence": {"type": "str", "choices": list(host.PRESENCE), "default": "keep"},
+            "forgotten_room_retention_period": {"type": "str"},
+            "per_cache_factors": {"type": "dict", "default": {}},
+            "extra_connections": {"type": "int", "default": 20},
+            "previous": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        plan = make_plan(make_inputs(module.params))
+    except TuningError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, plan=plan)
+
+
+if __name__ == "__main__":
+    main()
