@@ -84,9 +84,9 @@ def cache_entries(
     """The maximum of every cache, as Synapse computes it and shows it in its metrics."""
     own = {_canonical(name): value for name, value in per_cache_factors.items()}
     entries = {}
-    for cache in CACHES:
+    for canonical, cache in _BY_CANONICAL.items():
         base = event_cache_size if cache.content == "event" else cache.base
-        entries[cache.name] = int(base * own.get(_canonical(cache.name), factor))
+        entries[cache.name] = int(base * own.get(canonical, factor))
     return entries
 
 
@@ -145,14 +145,18 @@ def largest_factor(*, room: int, wish: float, own: Mapping[str, float], event_ca
     Never less than the first step: below it caches thrash, and requests that
     pile up cost more memory than the caches did.
     """
-    fitting = FACTOR_STEPS[0]
-    for step in FACTOR_STEPS:
+    steps = [step for step in FACTOR_STEPS if step <= wish]
+    low, high = 0, len(steps)
+    # Full caches grow with the factor, so halving finds the last step that fits.
+    while low < high:
+        middle = (low + high) // 2
         full = ceiling_bytes(
-            factor=step,
-            per_cache_factors=planned_per_cache_factors(factor=step, own=own),
+            factor=steps[middle],
+            per_cache_factors=planned_per_cache_factors(factor=steps[middle], own=own),
             event_cache_size=event_cache_size,
         )
-        if step > wish or full * fill > room:
-            break
-        fitting = step
-    return fitting
+        if full * fill <= room:
+            low = middle + 1
+        else:
+            high = middle
+    return steps[max(low - 1, 0)] if steps else FACTOR_STEPS[0]

@@ -72,16 +72,14 @@ def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
     """Size PostgreSQL for C(usable) bytes, shared with Synapse or its own."""
     alone = inputs.topology == "dedicated_database"
     if alone:
-        share = usable * 7 // 8
+        share = usable * 3 // 4
         shared_buffers = usable // 4
-        effective_cache_size = usable * 3 // 4
         maintenance_work_mem = usable // 16
         work_mem = usable // 256
     else:
         share = usable // 4
         # An eighth, less where the rest of PostgreSQL's share would not hold its backends.
         shared_buffers = min(usable // 8, usable * 3 // 16 - 64 * MIB, 16 * GIB)
-        effective_cache_size = share
         maintenance_work_mem = usable // 32
         work_mem = usable // 512
     if inputs.database_size:
@@ -90,13 +88,16 @@ def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
     maintenance_work_mem = _mib(min(max(maintenance_work_mem, 16 * MIB), 2 * GIB))
     autovacuum_work_mem = _mib(min(max(maintenance_work_mem // 8, 4 * MIB), 256 * MIB))
     # More than 32 MB rarely helps Synapse's queries.
-    work_mem = _mib(min(max(work_mem, 4 * MIB), 32 * MIB)) if usable >= GIB else 2 * MIB
+    work_mem = min(max(work_mem, 4 * MIB), 32 * MIB)
 
     cp_max_wish = _wished_pool(inputs)
     cp_max = cp_max_wish
     if inputs.has_postgresql:
-        for_backends = int(share * 0.22) + 14 * MIB
+        # About a fifth of the share, more on small hosts. By the work_mem before it is rounded:
+        # a step of it must not take a connection from a larger host.
+        for_backends = int(share * 0.22) + 18 * MIB
         cp_max = min(cp_max, max(for_backends // (_BUSY_BACKEND + work_mem) // inputs.processes, 2))
+    work_mem = _mib(work_mem) if usable >= GIB else 2 * MIB
     pool_connections = cp_max * inputs.processes
     max_connections = -(-(pool_connections + inputs.extra_connections + _SUPERUSER_RESERVED) // 10) * 10
 
@@ -115,7 +116,7 @@ def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
     )
     sizes = {
         "shared_buffers": shared_buffers,
-        "effective_cache_size": _mib(effective_cache_size),
+        "effective_cache_size": _mib(share),
         "work_mem": work_mem,
         "maintenance_work_mem": maintenance_work_mem,
         "autovacuum_work_mem": autovacuum_work_mem,
@@ -159,7 +160,7 @@ def postgresql_settings(inputs: Inputs, sizes: PostgresqlSizes) -> Settings:
     add_size(
         "effective_cache_size",
         sizes.effective_cache_size,
-        "what the planner may expect to be cached: PostgreSQL's share of the RAM, no memory is taken",
+        "what may be cached: PostgreSQL's share of the RAM. Only the planner reads it, no memory is taken",
         "PostgreSQL documentation",
     )
     add_size(
