@@ -52,7 +52,7 @@ help: ## list the targets
 .PHONY: tune
 tune: $(RUNTIME) ## fit Synapse and PostgreSQL to this machine (USERS=5 DEST=./synapse RAM=2G ...)
 	@"$(BIN)/ansible-playbook" playbooks/tune-synapse.yml -i localhost, -c local \
-	    -e "ansible_python_interpreter='$(VENV_PATH)/bin/python'" \
+	    -e '{"ansible_python_interpreter": "{{ ansible_playbook_python }}"}' \
 	    -e "$$("$(BIN)/python" tools/extra_vars.py create=true "users=$$USERS" "project_dir=$$DEST" "ram=$$RAM" \
 	        "cpus=$$CPUS" "storage=$$STORAGE" "reserved=$$RESERVED" "topology=$$TOPOLOGY" "workers=$$WORKERS" \
 	        "federation=$$FEDERATION" "database_size=$$DATABASE_SIZE" "server_name=$$SERVER_NAME" "mode=$$MODE")" $(ARGS)
