@@ -31,6 +31,7 @@ _OTHER_BACKENDS = 2
 _AUTOVACUUM_WORKERS = 3
 _SUPERUSER_RESERVED = 3
 _LARGE_DATABASE = GIB
+_LIMIT_STEP = 16 * MIB
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
         shared_buffers = min(usable // 8, usable * 3 // 16 - 64 * MIB, 16 * GIB)
         maintenance_work_mem = usable // 32
         work_mem = usable // 512
+    share = share // _LIMIT_STEP * _LIMIT_STEP
     if inputs.database_size:
         shared_buffers = min(shared_buffers, max(inputs.database_size, 128 * MIB))
     shared_buffers = _mib(shared_buffers)
@@ -116,7 +118,7 @@ def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
     )
     sizes = {
         "shared_buffers": shared_buffers,
-        "effective_cache_size": _mib(share),
+        "effective_cache_size": share,
         "work_mem": work_mem,
         "maintenance_work_mem": maintenance_work_mem,
         "autovacuum_work_mem": autovacuum_work_mem,
@@ -133,7 +135,7 @@ def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
     }
     bare = PostgresqlSizes(limit=0, **sizes)
     need = bare.shared_memory + bare.connections_memory + bare.maintenance_memory + bare.parallel_memory
-    return PostgresqlSizes(limit=max(share // (16 * MIB), -(-need // (16 * MIB))) * 16 * MIB, **sizes)
+    return PostgresqlSizes(limit=max(share, -(-need // _LIMIT_STEP) * _LIMIT_STEP), **sizes)
 
 
 def postgresql_settings(inputs: Inputs, sizes: PostgresqlSizes) -> Settings:

@@ -53,7 +53,7 @@ class Run:
     check_mode: nothing was written.
     compose, homeserver: what the modules compose_file and homeserver_file
         returned; None where they did not run.
-    created: files of a new deployment that this run wrote (or would write).
+    deployment: what the module deployment returned, where it ran.
     plan_path: where the plan lies.
     project_dir: where C(docker compose) is to be run.
     compressor: C(state) (installed, skipped, removed), C(reason), C(script),
@@ -63,12 +63,16 @@ class Run:
     plan: Mapping[str, Any]
     host: str = ""
     check_mode: bool = False
+    deployment: Optional[Mapping[str, Any]] = None
     compose: Optional[Mapping[str, Any]] = None
     homeserver: Optional[Mapping[str, Any]] = None
-    created: Sequence[str] = ()
     plan_path: str = ""
     project_dir: str = ""
     compressor: Optional[Mapping[str, Any]] = None
+
+    @property
+    def created(self) -> Sequence[str]:
+        return (self.deployment or {}).get("created") or ()
 
 
 @dataclass(frozen=True)
@@ -328,7 +332,7 @@ def _compressor(run: Run, width: int) -> List[str]:
 
 def _warnings(run: Run) -> List[str]:
     found: List[str] = list(run.plan.get("warnings") or ())
-    for result in (run.compose, run.homeserver):
+    for result in (run.deployment, run.compose, run.homeserver):
         found += [text for text in (result or {}).get("warnings") or () if text not in found]
     return found
 
