@@ -166,13 +166,17 @@ def missing(path: str, plan: Mapping[str, Any], *, server_name: str) -> Missing:
 
 
 def write(lacking: Missing) -> List[str]:
-    """Write what is missing; returns the files that this call made.
+    """Write what is missing, and clear up after a killed run; returns the files that this call made.
 
     Raises FileProblem. Every file is then either complete or absent, and a
     later run makes the rest.
     """
     for directory in lacking.directories:
         _make_directory(directory)
+    # A run killed at the wrong moment leaves a file, and so perhaps a secret, under a second name.
+    root = os.path.dirname(lacking.compose_path)
+    for name in ("", "data", os.path.join("data", "secrets"), "secrets"):
+        _files.remove_abandoned(os.path.join(root, name))
     return [
         file.path
         for file in lacking.files

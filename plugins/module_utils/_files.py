@@ -23,7 +23,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
     FileProblem,
 )
 
-__all__ = ["create", "make_directory", "read_text", "replace", "restore"]
+__all__ = ["create", "make_directory", "read_text", "remove_abandoned", "replace", "restore"]
 
 _TEMP_PREFIX = ".synapse-tuning-"
 _TEMP_SUFFIX = ".tmp"
@@ -150,6 +150,29 @@ def restore(path: str, backup_path: str) -> None:
         _sync_directory(directory)
 
 
+def remove_abandoned(directory: str) -> None:
+    """Remove what a killed run left in a directory: our temporary files that no process holds.
+
+    Writing a file there does it as well; this is for directories that get nothing new.
+    """
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return  # whatever is wrong with it, creating the file says it better
+    for name in names:
+        if not (name.startswith(_TEMP_PREFIX) and name.endswith(_TEMP_SUFFIX)):
+            continue
+        path = os.path.join(directory, name)
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    os.unlink(path)
+            finally:
+                os.close(descriptor)
+
+
 def _replace_bytes(path: str, data: bytes, *, backup: bool) -> Optional[str]:
     with _problems(path, "changed"):
         target = os.path.realpath(path)
@@ -194,7 +217,7 @@ def _attributes(path: str) -> _Attributes:
 @contextlib.contextmanager
 def _staged(directory: str, data: bytes, attributes: _Attributes) -> Iterator[str]:
     """A complete, synced temporary file in the directory; gone afterwards unless renamed."""
-    _remove_abandoned(directory)
+    remove_abandoned(directory)
     descriptor, temp = _open_temp(directory)
     try:
         view = memoryview(data)
@@ -214,33 +237,13 @@ def _open_temp(directory: str) -> tuple[int, str]:
     while True:
         temp = os.path.join(directory, _TEMP_PREFIX + secrets.token_hex(8) + _TEMP_SUFFIX)
         descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        # The lock says that its writer is alive (see _remove_abandoned); a file
+        # The lock says that its writer is alive (see remove_abandoned); a file
         # system without locks only loses that clean-up.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return descriptor, temp
         os.close(descriptor)  # taken for abandoned before it was locked
-
-
-def _remove_abandoned(directory: str) -> None:
-    """Remove what a killed run left: our temporary files that no process holds."""
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return  # whatever is wrong with it, creating the file says it better
-    for name in names:
-        if not (name.startswith(_TEMP_PREFIX) and name.endswith(_TEMP_SUFFIX)):
-            continue
-        path = os.path.join(directory, name)
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    os.unlink(path)
-            finally:
-                os.close(descriptor)
 
 
 def _apply(descriptor: int, attributes: _Attributes) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import pickle
 import random
 import resource
 import signal
@@ -20,21 +19,17 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from faults import NOBODY, ROOT, ignore_fork_warning, in_child, kill_at, mounted, needs_root
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
     FileProblem,
 )
 
-# pytest-xdist has threads of its own; the children here run a few calls and are gone.
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+pytestmark = ignore_fork_warning
 
-ROOT = os.geteuid() == 0
-NOBODY = 65534
 OLD = "# mine: a comment\r\nserver_name: 'münchen'\r\n"
 NEW = OLD.replace("mine", "yours")
-
-needs_root = pytest.mark.skipif(not ROOT, reason="needs root: mounts, chown, other users")
 
 
 @pytest.fixture
@@ -50,57 +45,6 @@ def file(folder):
     path = folder / "homeserver.yaml"
     path.write_bytes(OLD.encode())
     return path
-
-
-def in_child(action, *, user=None):
-    """Run an action in a forked child; return what it returned, raise what it raised.
-
-    A fork, because another user may not be able to read this Python's own files.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            if user is not None and ROOT:
-                os.setgroups([])
-                os.setresgid(user, user, user)
-                os.setresuid(user, user, user)
-            try:
-                answer = (True, action())
-            except BaseException as exc:
-                answer = (False, exc)
-            os.write(writer, pickle.dumps(answer))
-        os._exit(0)
-    os.close(writer)
-    with open(reader, "rb") as stream:
-        raw = stream.read()
-    os.waitpid(child, 0)
-    assert raw, "the child died without an answer"
-    ok, value = pickle.loads(raw)
-    if ok:
-        return value
-    raise value
-
-
-def kill_at(name, action):
-    """Run an action in a child that dies by SIGKILL at its first call of os.<name>; whether it got there."""
-    child = os.fork()
-    if child == 0:
-        setattr(os, name, lambda *_args, **_kwargs: os.kill(os.getpid(), signal.SIGKILL))
-        with contextlib.suppress(BaseException):
-            action()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-
-
-@contextlib.contextmanager
-def mounted(*arguments, on):
-    subprocess.run(["mount", *arguments, str(on)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(on)], check=True)
 
 
 def refused(action, *words):
