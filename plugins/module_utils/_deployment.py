@@ -150,8 +150,8 @@ def missing(path: str, plan: Mapping[str, Any], *, server_name: str) -> Missing:
         _refuse_foreign_database(os.path.join(found.root, "postgres-data"))
     password = found.password or secrets.token_urlsafe(32)
 
-    directories = []
-    files = []
+    directories: List[_Directory] = []
+    files: List[_File] = []
     if not found.has_homeserver:
         _add_homeserver(found, server_name, password, directories, files)
     if not found.has_compose:
@@ -316,7 +316,7 @@ def _quoted(value: str) -> str:
 
 def _signing_key() -> str:
     """An ed25519 key as signedjson writes it: algorithm, version, unpadded base64 of the seed."""
-    version = "a_" + "".join(secrets.choice(string.ascii_letters) for _ in range(4))
+    version = "a_" + "".join(secrets.choice(string.ascii_letters) for letter in range(4))
     seed = base64.b64encode(secrets.token_bytes(32)).decode("ascii").rstrip("=")
     return f"ed25519 {version} {seed}\n"
 

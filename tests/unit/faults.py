@@ -70,7 +70,7 @@ def kill_at(name, action, *, call=1):
         with contextlib.suppress(BaseException):
             action()
         os._exit(0)
-    _, status = os.waitpid(child, 0)
+    status = os.waitpid(child, 0)[1]
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 

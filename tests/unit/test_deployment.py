@@ -51,7 +51,8 @@ def base():
 def run(capsys, monkeypatch):
     """Run the module as Ansible would; gives its result, its warnings, and all that it printed under C(output)."""
 
-    def call(path, *, plan=PLAN, check=False, **arguments):
+    def call(path, *, plan=None, check=False, **arguments):
+        plan = PLAN if plan is None else plan
         arguments = {"path": str(path), "plan": plan, **arguments, "_ansible_check_mode": check, "_ansible_diff": True}
         warnings = []
         monkeypatch.setattr(AnsibleModule, "warn", lambda _self, text: warnings.append(text))
@@ -86,8 +87,8 @@ def planned(**changes):
     return plan
 
 
-def create(path, plan=PLAN, server_name="example.org"):
-    return _deployment.write(_deployment.missing(str(path), plan, server_name=server_name))
+def create(path, plan=None, server_name="example.org"):
+    return _deployment.write(_deployment.missing(str(path), plan or PLAN, server_name=server_name))
 
 
 def complete(path):

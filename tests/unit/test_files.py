@@ -484,7 +484,7 @@ def test_killed_at_any_moment_it_is_old_or_new(file):
     texts = (OLD * 300, NEW * 300)
     file.write_bytes(texts[0].encode())
     chance = random.Random(2)
-    for _ in range(25):
+    for _attempt in range(25):
         child = os.fork()
         if child == 0:
             with contextlib.suppress(BaseException):
