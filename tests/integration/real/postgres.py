@@ -66,8 +66,14 @@ class Installation:
         try:
             self.run("postgres", "--version", cwd=directory).check_returncode()
         except PermissionError:
-            copy = directory / f"postgresql-{self.major}"
-            shutil.copytree(self.bindir.parent, copy, symlinks=True)
+            # As they lie in site-packages: the programs find the wheel's libraries by a relative path.
+            prefix = self.bindir.parent
+            package = prefix.parent
+            libraries = package.with_name(f"{package.name}.libs")
+            copy = directory / package.name / prefix.name
+            shutil.copytree(prefix, copy, symlinks=True)
+            if libraries.exists():
+                shutil.copytree(libraries, directory / libraries.name, symlinks=True)
             return dataclasses.replace(self, bindir=copy / self.bindir.name)
         return self
 
@@ -216,7 +222,9 @@ class Server:
             reachable = installation.readable_below(directory)
             data = directory / "data"
             secret = directory / "password"
+            secret.touch(mode=0o600)
             secret.write_text(password, encoding="utf-8")
+            sandbox.give(secret)
             reachable.initdb(
                 data,
                 f"--username={user}",

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["directory", "unprivileged"]
+__all__ = ["directory", "give", "unprivileged"]
 
 _ACCOUNT = "nobody"
 
@@ -26,6 +26,13 @@ def unprivileged() -> dict[str, Any]:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
+def give(path: pathlib.Path) -> None:
+    """Make the unprivileged account the owner."""
+    account = unprivileged()
+    if account:
+        os.chown(path, account["user"], account["group"])
+
+
 @contextlib.contextmanager
 def directory() -> Iterator[pathlib.Path]:
     """A directory that the unprivileged account owns; removed afterwards.
@@ -34,9 +41,7 @@ def directory() -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(tempfile.mkdtemp(prefix="synapse-tuning-"))
     try:
-        account = unprivileged()
-        if account:
-            os.chown(path, account["user"], account["group"])
+        give(path)
         path.chmod(0o755)
         yield path
     finally:
