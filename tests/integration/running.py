@@ -45,13 +45,13 @@ class Run:
         assert found, fatal
         return str(json.loads(found.group(1)))
 
-    def must_succeed(self) -> "Run":
+    def must_succeed(self) -> Run:
         assert self.returncode == 0, self.output
         return self
 
 
 def ansible_playbook(
-    playbook: "Path | str",
+    playbook: Path | str,
     *options: str,
     variables: Optional[dict[str, Any]] = None,
     environment: Optional[dict[str, str]] = None,
@@ -103,7 +103,7 @@ def user_without_cron(folder: Path) -> Path:
     return folder
 
 
-def tree(folder: Path) -> dict[str, "tuple[int, bytes]"]:
+def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Mode and content of every file below a folder."""
     return {
         str(path.relative_to(folder)): (path.stat().st_mode & 0o7777, path.read_bytes())

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role compressor: the job that it installs, and the script, run with a docker that writes down what it is asked."""
+"""The role compressor: the job that it installs, and the script, run with a docker that records what it is asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from running import Run, ansible_playbook, command, root_with_cron, tree, user_without_cron
 
 pytestmark = pytest.mark.skipif(shutil.which("flock") is None, reason="the script needs flock of util-linux")
@@ -96,7 +95,7 @@ def copied(project: Path, target: Path) -> Path:
     return script
 
 
-def start(script: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def start(script: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     folder = script.parent
     command(folder / "bin", "docker", DOCKER)
     command(folder / "bin", "logger", "exit 0")
@@ -166,7 +165,7 @@ def test_what_docker_is_asked(installed: Path, tmp_path: Path) -> None:
     ],
 )
 def test_the_database_is_named_as_the_image_names_it(
-    installed: Path, tmp_path: Path, environment: "dict[str, str]", url: str
+    installed: Path, tmp_path: Path, environment: dict[str, str], url: str
 ) -> None:
     script = copied(installed, tmp_path)
     assert start(script, **environment).returncode == 0
