@@ -76,8 +76,10 @@ def kill_at(name, action, *, call=1):
 
 @contextlib.contextmanager
 def mounted(*arguments, on):
-    """Have something mounted for a while; for root."""
-    subprocess.run(["mount", *arguments, str(on)], check=True)
+    """Have something mounted for a while; skips the test where not even root may, as in a container."""
+    mount = subprocess.run(["mount", *arguments, str(on)], text=True, capture_output=True, check=False)
+    if mount.returncode:
+        pytest.skip(f"cannot mount: {mount.stderr.strip()}")
     try:
         yield
     finally:
