@@ -138,7 +138,7 @@ bench: $(DEV) ## measure a plan, a second run and many hosts (not a test: it jud
 	@"$(BIN)/python" tests/lab/bench_playbook.py
 
 .PHONY: lock
-lock: $(DEV) ## compile requirements/*.in to the locks again (LOCK_ARGS=--upgrade for newer versions)
+lock: $(RUNTIME) ## compile requirements/*.in to the locks again (LOCK_ARGS=--upgrade for newer versions)
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check uv
 	@for name in runtime dev; do \
 	    (cd requirements && "$(VENV_PATH)/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
