@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import subprocess
 from typing import Any
 
+import psycopg2
 import psycopg2.extensions
 import pytest
 import signedjson.key
 import yaml
-from real import grid
+from real import grid, postgres
 from synapse.config.homeserver import HomeServerConfig
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _deployment
@@ -111,6 +113,39 @@ def test_the_database_is_the_one_that_compose_starts(deployment: pathlib.Path) -
     assert arguments["host"] == "db"
     # libpq knows each of them; a name that it does not know would be an error here.
     assert psycopg2.extensions.parse_dsn(psycopg2.extensions.make_dsn(**arguments)) == arguments
+
+
+def test_the_password_file_opens_the_database(
+    deployment: pathlib.Path, newest_postgresql: postgres.Installation
+) -> None:
+    """What Synapse is told to connect with, to a PostgreSQL made with what the db container is told."""
+    arguments = _read_by_synapse(deployment).database.get_single_database().config["args"]
+    db = yaml.safe_load((deployment / "compose.yml").read_text(encoding="utf-8"))["services"]["db"]["environment"]
+    # The image's entrypoint, too, reads it without the final newline.
+    password = (deployment / "secrets" / "postgres_password").read_text(encoding="utf-8").rstrip("\n")
+    with postgres.Server.start(
+        newest_postgresql,
+        arguments=[],
+        initdb=db["POSTGRES_INITDB_ARGS"].split(),
+        user=db["POSTGRES_USER"],
+        password=password,
+        log=deployment.parent / "postgresql.log",
+    ) as server:
+        here = {"host": "127.0.0.1", "port": server.port}
+        as_image = psycopg2.connect(user=db["POSTGRES_USER"], password=password, dbname="postgres", **here)
+        with contextlib.closing(as_image):
+            as_image.autocommit = True
+            as_image.cursor().execute(f'CREATE DATABASE "{db["POSTGRES_DB"]}"')
+        with contextlib.closing(psycopg2.connect(**{**arguments, **here})) as as_synapse, as_synapse.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = 'synapse'"
+            )
+            # Synapse starts on no other.
+            assert cursor.fetchall() == [("UTF8", "C", "C")]
+        # The control: it was that file, and libpq takes it only while it is closed to others.
+        os.chmod(arguments["passfile"], 0o644)
+        with pytest.raises(psycopg2.OperationalError, match="no password supplied"):
+            psycopg2.connect(**{**arguments, **here})
 
 
 # --- Compose -------------------------------------------------------------------------------
