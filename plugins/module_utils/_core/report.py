@@ -37,6 +37,8 @@ _DEFAULT_FILES = frozenset(
     for suffix in (".yaml", ".yml")
 )
 _STRONGEST_LAST = ("reload", "restart", "recreate")
+# What the modules set beside the plan.
+_OTHER_REASONS = {"homeserver_dropin": "Synapse reads the plan's settings from a file of their own"}
 _TOPOLOGIES = {
     "shared": "Synapse and PostgreSQL on this host",
     "dedicated_synapse": "Synapse on this host, PostgreSQL elsewhere",
@@ -112,12 +114,13 @@ def render(run: Run, *, width: int) -> str:
 
 def _heading(run: Run, width: int) -> List[str]:
     host = run.plan["host"]
+    seen = {name: " (observed)" if name in (host.get("observed") or ()) else "" for name in ("ram", "cpus", "reserved")}
     facts = [
         _count(host["users"], "user"),
-        f"{units.show_bytes(host['ram'])} RAM",
-        _count(host["cpus"], "CPU"),
+        f"{units.show_bytes(host['ram'])} RAM{seen['ram']}",
+        f"{_count(host['cpus'], 'CPU')}{seen['cpus']}",
         host["storage"],
-        f"{units.show_bytes(host['reserved'])} reserved for other services",
+        f"{units.show_bytes(host['reserved'])} reserved for other services{seen['reserved']}",
         _TOPOLOGIES.get(host["topology"], host["topology"]),
         _count(host["workers"], "worker"),
         f"{host['federation']} federation",
@@ -177,7 +180,7 @@ def _levers(run: Run) -> Iterator[_Lever]:
                 name=str(lever["lever"]),
                 current=_show(lever["current"]),
                 planned=_show(lever["planned"]),
-                why=reasons.get((kind, _leaf(lever["lever"], kind)), ""),
+                why=reasons.get((kind, _leaf(lever["lever"], kind))) or _OTHER_REASONS.get(lever["lever"], ""),
                 differs=bool(lever["differs"]),
             )
 
@@ -226,10 +229,10 @@ def _reasons(plan: Mapping[str, Any]) -> Dict[Tuple[str, str], str]:
 
 
 def _leaf(lever: str, kind: str) -> str:
-    """A lever's name in the plan: C(environment.X) is X there, C(command.X) too."""
-    if kind == "homeserver":
-        return lever
-    return lever.rsplit(".", 1)[-1]
+    """A lever's name in the plan: C(environment.X) and C(postgresql.X) are X there."""
+    if kind != "homeserver" and lever.startswith(("environment.", "postgresql.")):
+        return lever.split(".", 1)[1]
+    return lever
 
 
 def _budget(plan: Mapping[str, Any], width: int) -> List[str]:
@@ -252,24 +255,18 @@ def _budget(plan: Mapping[str, Any], width: int) -> List[str]:
 
 
 def _restart_section(run: Run, width: int) -> Tuple[str, List[str]]:
+    if any(posixpath.basename(path) in _DEFAULT_FILES for path in run.created):
+        return "START: nothing has been started, this writes files", _commands(run, ())
+    if run.compose is None and run.homeserver is None:
+        return "RESTART", []
     restarts = _restarts(run)
-    if run.created and not run.check_mode:
-        title = "START: nothing has been started"
-    elif run.check_mode:
-        title = "RESTART: a real run would restart nothing either, it writes files"
-    else:
-        title = "RESTART: nothing has been restarted, this run wrote files"
-    if not restarts and not run.created:
-        if run.compose is None and run.homeserver is None:
-            return "RESTART", []
-        return "RESTART: not needed, this run changed no lever", []
-    lines = table(
-        _RESTARTS,
-        [(one.service, one.action, ", ".join(one.because)) for one in restarts],
-        width=width,
-    )
-    lines = lines if restarts else []
-    return title, [*lines, *_commands(run, restarts)]
+    if not restarts:
+        return "RESTART", ["not needed: no lever differs from the plan"]
+    rows = [(one.service, one.action, ", ".join(one.because)) for one in restarts]
+    return "RESTART: nothing has been restarted, this writes files", [
+        *table(_RESTARTS, rows, width=width),
+        *_commands(run, restarts),
+    ]
 
 
 def _restarts(run: Run) -> List[_Restart]:
@@ -292,17 +289,17 @@ def _commands(run: Run, restarts: Sequence[_Restart]) -> List[str]:
     rows: List[Tuple[str, str]] = []
     compose = _compose_command(run)
     actions = {name: [one.service for one in restarts if one.action == name] for name in _STRONGEST_LAST}
+    if not restarts:
+        rows.append((f"{compose} up -d", "starts it"))
     if actions["recreate"]:
         rows.append((f"{compose} up -d", f"recreates {', '.join(actions['recreate'])}"))
-    elif run.created:
-        rows.append((f"{compose} up -d", "starts it"))
     if actions["restart"]:
         names = " ".join(shlex.quote(name) for name in actions["restart"])
         rows.append((f"{compose} restart {names}", "homeserver.yaml is read at the start"))
     if actions["reload"]:
         names = " ".join(shlex.quote(name) for name in actions["reload"])
         rows.append((f"{compose} kill -s HUP {names}", "only factors differ: SIGHUP is enough"))
-    lines = ["when it suits you:" if not run.check_mode else "after a real run:"]
+    lines = ["after a real run:" if run.check_mode else "when it suits you:"]
     if run.project_dir:
         lines.append(f"  cd {shlex.quote(run.project_dir)}")
     longest = max((len(command) for command, _ in rows), default=0)

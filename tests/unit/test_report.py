@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the printed report says, and that a person can read it."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+import pytest
+
+from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
+from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
+from ansible_collections.synapse.tuning.plugins.module_utils._core.report import Run, render
+
+PLAN = make_plan(Inputs(users=5, ram=2 << 30))
+
+
+def lever(service: str, name: str, current: Any, planned: Any, action: str, file: str = "compose") -> dict[str, Any]:
+    return {
+        "file": file,
+        "service": service,
+        "lever": name,
+        "current": current,
+        "planned": planned,
+        "differs": current != planned,
+        "action": action if current != planned else "none",
+    }
+
+
+def compose(*levers: dict[str, Any], path: str = "/opt/synapse/compose.yml") -> dict[str, Any]:
+    return result(path, *levers, synapse_service="matrix", db_service="database")
+
+
+def homeserver(*levers: dict[str, Any]) -> dict[str, Any]:
+    return result("/opt/synapse/data/homeserver.yaml", *levers)
+
+
+def result(path: str, *levers: dict[str, Any], **names: str) -> dict[str, Any]:
+    restarts: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in levers:
+        if one["differs"]:
+            entry = {"service": one["service"], "action": one["action"], "because": []}
+            restarts.setdefault((one["service"], one["action"]), entry)["because"].append(one["lever"])
+    return {"path": path, "levers": list(levers), "restarts": list(restarts.values()), **names}
+
+
+SHM = lever("database", "shm_size", "64m", "256m", "recreate")
+BUFFERS = lever("database", "postgresql.shared_buffers", "256MB", "256MB", "recreate")
+FACTOR = lever("matrix", "caches.global_factor", None, 0.2, "reload", "homeserver")
+EVENTS = lever("matrix", "event_cache_size", "5K", "10K", "restart", "homeserver")
+
+
+def shown(*, width: int = 110, **given: Any) -> str:
+    given.setdefault("plan", PLAN)
+    return render(Run(project_dir="/opt/my synapse", **given), width=width)
+
+
+def section(text: str, title: str) -> str:
+    found = re.search(rf"^{re.escape(title)}.*?(?=\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, text
+    return found.group()
+
+
+def test_current_beside_planned_with_the_reason_and_what_differs_first() -> None:
+    text = shown(compose=compose(BUFFERS, SHM), homeserver=homeserver(FACTOR))
+    first, second = section(text, "PLAN: 2 of 3 levers changed"), section(text, "PLAN: 1 lever already as planned")
+    assert text.index(first) < text.index(second)
+    assert re.search(r"^\* +shm_size +64m +256m +at least shared_buffers", first, re.MULTILINE)
+    assert re.search(r"^\* +caches\.global_factor +\(none\) +0\.2 +for 5 users", first, re.MULTILINE)
+    assert re.search(r"^= +postgresql\.shared_buffers +256MB +256MB +1/8 of the RAM", second, re.MULTILINE)
+    assert "[/opt/synapse/compose.yml, service database]" in first
+    assert "[/opt/synapse/data/homeserver.yaml]" in first
+
+
+def test_every_lever_of_the_plan_when_there_is_nothing_to_compare_with() -> None:
+    text = shown(check_mode=True)
+    for name in ("memory_limit", "SYNAPSE_CACHE_FACTOR", "shared_buffers", "shm_size", "caches.global_factor"):
+        assert re.search(rf"^\* +{re.escape(name)} +- ", text, re.MULTILINE), name
+    assert "would change" in text
+    assert "(check mode: nothing was written)" in text
+
+
+def test_the_budget_adds_up_to_the_ram() -> None:
+    rows = re.findall(r"^[a-z][a-z ]+?  +([\d.]+) +(\d+)%", section(shown(), "MEMORY BUDGET"), re.MULTILINE)
+    *parts, (total, share) = rows
+    assert (float(total), share) == (2048, "100")
+    assert len(parts) >= len(PLAN["budget"])
+    assert sum(float(size) for size, _ in parts) == pytest.approx(2048, abs=0.1 * len(parts))
+
+
+def test_a_budget_below_the_ram_shows_the_rest() -> None:
+    plan = copy.deepcopy(PLAN)
+    plan["budget"] = plan["budget"][:1]
+    assert re.search(r"^not assigned +1792 ", shown(plan=plan), re.MULTILINE)
+
+
+def test_a_service_has_one_restart_by_its_strongest_action() -> None:
+    limit = lever("matrix", "memory_limit", None, "1G", "recreate")
+    text = section(shown(compose=compose(SHM, limit), homeserver=homeserver(FACTOR)), "RESTART")
+    assert "nothing has been restarted" in text
+    assert re.search(r"^database +recreate +shm_size$", text, re.MULTILINE)
+    assert re.search(r"^matrix +recreate +memory_limit, caches\.global_factor$", text, re.MULTILINE)
+    assert "  cd '/opt/my synapse'\n" in text
+    assert re.search(r"^  docker compose up -d +# recreates database, matrix$", text, re.MULTILINE)
+    assert " restart matrix" not in text
+    assert "HUP" not in text
+
+
+def test_a_changed_homeserver_alone_is_not_seen_by_up() -> None:
+    text = section(shown(compose=compose(BUFFERS), homeserver=homeserver(FACTOR, EVENTS)), "RESTART")
+    assert "docker compose restart matrix" in text
+    assert "up -d" not in text
+
+
+def test_factors_need_a_signal_only() -> None:
+    text = section(shown(compose=compose(BUFFERS), homeserver=homeserver(FACTOR)), "RESTART")
+    assert "docker compose kill -s HUP matrix" in text
+    assert "docker compose restart" not in text
+
+
+def test_nothing_to_restart() -> None:
+    assert "not needed" in section(shown(compose=compose(BUFFERS), homeserver=homeserver()), "RESTART")
+
+
+def test_a_file_that_compose_does_not_find_is_named() -> None:
+    text = shown(compose=compose(SHM, path="/opt/my synapse/stack.yml"))
+    assert "docker compose -f '/opt/my synapse/stack.yml' up -d" in text
+
+
+def test_a_new_deployment_is_started() -> None:
+    created = ["/opt/synapse/data/homeserver.yaml", "/opt/synapse/compose.yml"]
+    deployment = {"created": created, "warnings": ["server_name is the placeholder"]}
+    text = shown(deployment=deployment, compose=compose(SHM))
+    assert "created /opt/synapse/compose.yml" in text
+    assert re.search(r"^  docker compose up -d +# starts it$", section(text, "START"), re.MULTILINE)
+    assert "RESTART" not in text
+    assert "- server_name is the placeholder" in section(text, "WARNINGS")
+    assert "would create /opt/synapse/compose.yml" in shown(deployment=deployment, check_mode=True)
+
+
+def test_warnings_are_said_once() -> None:
+    plan = {**PLAN, "warnings": ["an old Synapse"], "advice": ["more RAM"]}
+    text = shown(plan=plan, compose={**compose(SHM), "warnings": ["an old Synapse", "an override wins"]})
+    assert section(text, "WARNINGS").splitlines()[1:] == ["- an old Synapse", "- an override wins"]
+    assert section(text, "ADVICE").splitlines()[1:] == ["- more RAM"]
+
+
+@pytest.mark.parametrize(
+    ("state", "changed", "check_mode", "says"),
+    [
+        ("installed", True, False, "installed: /s.sh runs by /etc/cron.d/x (1 3 * * 0)"),
+        ("installed", True, True, "would be installed: /s.sh"),
+        ("installed", False, True, "installed: /s.sh"),
+        ("removed", True, True, "would be removed"),
+        ("removed", True, False, "removed"),
+        ("skipped", False, False, "skipped: only root can"),
+    ],
+)
+def test_the_compressor(state: str, changed: bool, check_mode: bool, says: str) -> None:
+    job = {"state": state, "changed": changed, "reason": "only root can", "script": "/s.sh"}
+    job.update(cron_file="/etc/cron.d/x", schedule="1 3 * * 0")
+    line = section(shown(compressor=job, check_mode=check_mode), "STATE COMPRESSOR").splitlines()[1]
+    assert line.startswith(says)
+
+
+@pytest.mark.parametrize("width", [100, 110, 120])
+@pytest.mark.parametrize("ram", [1 << 30, 16 << 30, 256 << 30])
+def test_no_line_is_too_long(width: int, ram: int) -> None:
+    plan = make_plan(
+        Inputs(users=5000 if ram > 1 << 30 else 5, ram=ram, cpus=16, storage="hdd", synapse_version="1.140.0")
+    )
+    text = shown(plan=plan, compose=compose(SHM), homeserver=homeserver(FACTOR), width=width)
+    assert [line for line in text.splitlines() if len(line) > width or line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize("topology", ["dedicated_synapse", "dedicated_database"])
+def test_a_host_with_one_of_the_two(topology: str) -> None:
+    text = shown(plan=make_plan(Inputs(users=50, ram=8 << 30, topology=topology)))
+    assert ("shared_buffers " in text) == (topology == "dedicated_database")
+    assert ("caches.global_factor " in text) == (topology == "dedicated_synapse")
+    assert re.search(r"^total +8192 +100%", text, re.MULTILINE)
