@@ -30,8 +30,29 @@ _ASSIGNMENT = re.compile(
 _INTERPOLATION = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*(?::?\?[^}]*)?\})")
 # A weak password that is also an ordinary word: masked in its place, not in every image and user name.
 _ORDINARY = frozenset(
-    "admin database db example false homeserver localhost matrix none null password postgres postgresql root"
-    " secret synapse synapse_user test true user yes".split()
+    [
+        "admin",
+        "database",
+        "db",
+        "example",
+        "false",
+        "homeserver",
+        "localhost",
+        "matrix",
+        "none",
+        "null",
+        "password",
+        "postgres",
+        "postgresql",
+        "root",
+        "secret",
+        "synapse",
+        "synapse_user",
+        "test",
+        "true",
+        "user",
+        "yes",
+    ]
 )
 _SHORTEST = 4
 

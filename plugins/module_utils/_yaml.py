@@ -155,7 +155,13 @@ class Document:
             for key in self._tree.plain(node):
                 if key not in value:
                     self.remove((*path, key))
-        elif node is not None and not inherited and node.kind == "sequence" and value and isinstance(value, (list, tuple)):
+        elif (
+            node is not None
+            and not inherited
+            and node.kind == "sequence"
+            and value
+            and isinstance(value, (list, tuple))
+        ):
             for index, each in enumerate(value):
                 self.set((*path, index), each)
             for index in range(len(node.items) - 1, len(value) - 1, -1):

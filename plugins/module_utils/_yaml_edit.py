@@ -26,6 +26,7 @@ __all__ = ["Place", "Splice", "append", "delete", "join", "replace", "start_root
 Splice = Tuple[int, int, str]
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
+_COMMA = re.compile(r"(?:\s|(?<=\s)#[^\r\n]*)*,")
 _MODELINE = re.compile(r"#.*\b(?:vim?|ex):|#\s*-\*-")
 
 
@@ -140,7 +141,7 @@ def replace(tree: Tree, place: Place, new: Node, layout: Layout) -> List[Splice]
     text, old = tree.text, place.value
     if old.kind in ("mapping", "sequence") and old.style == "block":
         return _replace_block(tree, place, new, layout)
-    if is_inline(new, place.flow) or old.kind != "scalar" and old.style == "flow":
+    if is_inline(new, place.flow) or (old.kind != "scalar" and old.style == "flow"):
         return [_replace_inline(tree, place, new, layout)]
     # One line becomes a block: what follows the value on its line, a comment, stays.
     after = _after_indicator(tree, place)
@@ -246,11 +247,11 @@ def _append_flow(text: str, holder: Node, new: Node, layout: Layout) -> List[Spl
         return [(holder.start + 1, holder.end - 1, rendered)]
     last = max(each.end for each in entries[-2:])
     first = entries[0].head
-    comma = re.compile(r"(?:\s|(?<=\s)#[^\r\n]*)*,").match(text, last)
+    comma = _COMMA.match(text, last)
     own_lines = _NEWLINE.search(text, holder.start, first) and _NEWLINE.search(text, last, holder.end)
     if not own_lines:
         at = comma.end() if comma else last
-        return [(at, at, (" " if comma else ", ") + rendered)]
+        return [(at, at, f" {rendered}," if comma else f", {rendered}")]
     line = " " * column_of(text, first) + rendered + ("," if comma else "")
     at = line_end(text, comma.end() if comma else last)
     return ([] if comma else [(last, last, ",")]) + [_add_lines(text, at, [line], layout)]
@@ -303,7 +304,7 @@ def delete(tree: Tree, chain: List[Place]) -> List[Splice]:
     text = tree.text
     place = chain[0]
     if place.flow:
-        return [_delete_flow(text, place)]
+        return _delete_flow(text, place)
     head = place.key.head if place.key else _dash(text, place.holder, place.value)
     start = line_start(text, head)
     if text[start:head].strip(" ?"):  # the first key beside its dash: the dash stays
@@ -314,23 +315,21 @@ def delete(tree: Tree, chain: List[Place]) -> List[Splice]:
             break
         begin = inner.key.head if inner.key else _dash(text, inner.holder, inner.value)
         header = line_end(text, _after_indicator(tree, outer))
-        if header <= line_start(text, begin):
+        if header < line_start(text, begin):  # comments between
             splices.append((start, header, ""))
             start = line_start(text, begin)
     end = line_end(text, chain[0].end)
     splices.append(_drop_lines(text, start, end))
-    return splices + _collapse(tree, splices[0][0], end)
+    return splices if len(splices) > 1 else splices + _collapse(tree, start, end)
 
 
 def _collapse(tree: Tree, start: int, end: int) -> List[Splice]:
-    """Blank lines on both sides become those of one side."""
+    """An entry between blank lines (or a blank line and the end) takes the one before along, as C(_add_section) put it."""
     text = tree.text
     before = _previous(text, start)
     if before is None or not _is_blank(text, before):
         return []
-    if end < len(text) and _is_blank(text, end):
-        return [(end, line_end(text, end), "")]
-    closing = end >= len(text) or end >= tree.limits[0][1] or _MODELINE.match(_line(text, end))
+    closing = end >= len(text) or end >= tree.limits[0][1] or _is_blank(text, end) or _MODELINE.match(_line(text, end))
     if not closing:
         return []
     if end >= len(text) and text[-1] not in "\r\n":  # the line ending before goes with the entry
@@ -349,14 +348,26 @@ def _delete_beside_dash(text: str, place: Place, head: int) -> Splice:
     return head, following, ""
 
 
-def _delete_flow(text: str, place: Place) -> Splice:
+def _delete_flow(text: str, place: Place) -> List[Splice]:
     holder = place.holder
     entries = [(name.head, max(name.end, value.end)) for name, value in holder.pairs]
     entries = entries or [(item.head, item.end) for item in holder.items]
     start, end = entries[place.index]
-    if place.index + 1 < len(entries):
-        return start, entries[place.index + 1][0], ""
+    is_last = place.index + 1 == len(entries)
+    comma = _COMMA.match(text, end)
+    after = line_end(text, comma.end() if comma else end)
+    own_lines = not text[line_start(text, start) : start].strip() and not re.sub(r"#.*", "", text[end:after]).strip(
+        ", \r\n"
+    )
+    if own_lines and after <= line_start(text, holder.end - 1):
+        splices: List[Splice] = [(line_start(text, start), after, "")]
+        if is_last and place.index and not comma:
+            before = entries[place.index - 1][1]
+            found = _COMMA.match(text, before)
+            splices += [(found.end() - 1, found.end(), "")] if found else []
+        return splices
+    if not is_last:
+        return [(start, entries[place.index + 1][0], "")]
     if place.index:
-        return entries[place.index - 1][1], end, ""
-    comma = re.compile(r"\s*,").match(text, end)
-    return start, comma.end() if comma else end, ""
+        return [(entries[place.index - 1][1], end, "")]
+    return [(start, comma.end() if comma else end, "")]

@@ -187,6 +187,7 @@ class Tree:
 
 
 _PROPERTY = re.compile(r"!<[^>]*>|[&!][^\s,\[\]{}]*")
+_COLON = re.compile(r"\s*:")
 _GAP = re.compile(r"(?:[ \t\r\n]|(?:(?<=\s)|^)#[^\r\n]*)*")
 
 
@@ -253,9 +254,17 @@ class _Builder:
             if node.kind == "sequence":
                 node.items.append(child)
             else:
-                node.pairs.append((child, self.node(next(self.events))))
+                node.pairs.append((child, self.value_of(child)))
         self.check_unique(node)
         return event
+
+    def value_of(self, key: Node) -> Node:
+        value = self.node(next(self.events))
+        if value.kind == "scalar" and value.head == value.end:
+            # Nothing after the colon: ruamel.yaml puts it where the next token stands.
+            colon = _COLON.match(self.tree.text, key.end)
+            value.head = value.start = value.end = colon.end() if colon else key.end
+        return value
 
     def check_unique(self, node: Node) -> None:
         seen: Dict[Tuple[type, Key], Node] = {}
