@@ -175,12 +175,13 @@ def _levers(run: Run) -> Iterator[_Lever]:
             service = lever.get("service")
             is_compose = lever.get("file") == "compose"
             kind = kinds.get(service, "") if is_compose else "homeserver"
+            name = _leaf(str(lever["lever"]))
             yield _Lever(
                 place=f"{path}, service {service}" if is_compose else path,
-                name=str(lever["lever"]),
+                name=name,
                 current=_show(lever["current"]),
                 planned=_show(lever["planned"]),
-                why=reasons.get((kind, _leaf(lever["lever"], kind))) or _OTHER_REASONS.get(lever["lever"], ""),
+                why=reasons.get((kind, name)) or _OTHER_REASONS.get(name, ""),
                 differs=bool(lever["differs"]),
             )
 
@@ -228,11 +229,9 @@ def _reasons(plan: Mapping[str, Any]) -> Dict[Tuple[str, str], str]:
     }
 
 
-def _leaf(lever: str, kind: str) -> str:
-    """A lever's name in the plan: C(environment.X) and C(postgresql.X) are X there."""
-    if kind != "homeserver" and lever.startswith(("environment.", "postgresql.")):
-        return lever.split(".", 1)[1]
-    return lever
+def _leaf(lever: str) -> str:
+    """A lever's name in the plan: C(environment.X) and C(postgresql.X) of a compose file are X there."""
+    return lever.split(".", 1)[1] if lever.startswith(("environment.", "postgresql.")) else lever
 
 
 def _budget(plan: Mapping[str, Any], width: int) -> List[str]:
@@ -276,10 +275,11 @@ def _restarts(run: Run) -> List[_Restart]:
         for entry in (result or {}).get("restarts") or ():
             service = str(entry["service"])
             before = merged.get(service, _Restart(service, entry["action"]))
+            because = [_leaf(name) for name in entry["because"]]
             merged[service] = _Restart(
                 service,
                 max(before.action, entry["action"], key=_STRONGEST_LAST.index),
-                (*before.because, *(name for name in entry["because"] if name not in before.because)),
+                (*before.because, *(name for name in because if name not in before.because)),
             )
     return [merged[service] for service in sorted(merged)]
 
