@@ -65,7 +65,7 @@ def _meminfo(root: str) -> Dict[str, int]:
     try:
         with open(path, encoding="ascii") as lines:
             for line in lines:
-                name, _, rest = line.partition(":")
+                name, _colon, rest = line.partition(":")
                 fields = rest.split()
                 if fields and fields[0].isdigit():
                     values[name] = int(fields[0]) * _KIB
@@ -115,7 +115,7 @@ def _cgroup_used(directory: str, usage_file: str) -> int:
     """Usage without the file cache that the kernel takes back first."""
     usage = _number(os.path.join(directory, usage_file)) or 0
     for line in _lines(os.path.join(directory, "memory.stat")):
-        name, _, value = line.partition(" ")
+        name, _space, value = line.partition(" ")
         if name in ("inactive_file", "total_inactive_file") and value.strip().isdigit():
             return max(usage - int(value), 0)
     return usage
@@ -155,7 +155,7 @@ def _held_by_synapse_and_postgresql(root: str) -> int:
             continue
         status = {}
         for line in _lines(os.path.join(proc, pid, "status")):
-            name, _, rest = line.partition(":")
+            name, _colon, rest = line.partition(":")
             fields = rest.split()
             if name.startswith("Rss") and fields:
                 status[name] = int(fields[0]) * _KIB

@@ -8,6 +8,7 @@ an alias by the node it points at, and the alias' own place in the text is lost.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple
 
@@ -352,7 +353,7 @@ def number(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        if value != value:
+        if math.isnan(value):
             return ".nan"
         if value in (float("inf"), float("-inf")):
             return ".inf" if value > 0 else "-.inf"

@@ -19,19 +19,19 @@ description:
   - Nothing secret is printed, for neither the plan nor the levers hold secrets.
 options:
   plan:
-    description: The plan, which M(synapse.tuning.plan_info#module) returns under C(plan).
+    description: The plan, which M(synapse.tuning.plan_info) returns under C(plan).
     type: dict
     required: true
   deployment:
-    description: What M(synapse.tuning.deployment#module) returned.
+    description: What M(synapse.tuning.deployment) returned.
     type: dict
   compose:
     description:
-      - What M(synapse.tuning.compose_file#module) returned.
+      - What M(synapse.tuning.compose_file) returned.
       - Without it, the levers of the compose file are shown as planned, with nothing to compare with.
     type: dict
   homeserver:
-    description: What M(synapse.tuning.homeserver_file#module) returned; like O(compose).
+    description: What M(synapse.tuning.homeserver_file) returned; like O(compose).
     type: dict
   plan_path:
     description: Where the plan lies on the host; empty leaves that line out.

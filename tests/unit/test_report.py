@@ -87,7 +87,7 @@ def test_the_budget_adds_up_to_the_ram() -> None:
     *parts, (total, share) = rows
     assert (float(total), share) == (2048, "100")
     assert len(parts) >= len(PLAN["budget"])
-    assert sum(float(size) for size, _ in parts) == pytest.approx(2048, abs=0.1 * len(parts))
+    assert sum(float(size) for size, _unit in parts) == pytest.approx(2048, abs=0.1 * len(parts))
 
 
 def test_a_budget_below_the_ram_shows_the_rest() -> None:

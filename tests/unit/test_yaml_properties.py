@@ -8,9 +8,10 @@ import copy
 
 import yaml
 import yaml_strategies as strategies
-from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document, same
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document, same
 
 MANY = settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

@@ -302,7 +302,7 @@ def _commands(run: Run, restarts: Sequence[_Restart]) -> List[str]:
     lines = ["after a real run:" if run.check_mode else "when it suits you:"]
     if run.project_dir:
         lines.append(f"  cd {shlex.quote(run.project_dir)}")
-    longest = max((len(command) for command, _ in rows), default=0)
+    longest = max((len(command) for command, _why in rows), default=0)
     return lines + [f"  {command.ljust(longest)}  # {why}" for command, why in rows]
 
 

@@ -151,7 +151,7 @@ class Validator:
         """What PostgreSQL understood: bytes, milliseconds, a bare number, or a word."""
         printed = self.print(name, {name: value})
         try:
-            _, unit = _parse(value)
+            _number, unit = _parse(value)
         except ValueError:
             return printed
         if not unit:
