@@ -313,6 +313,11 @@ def _flag(letter: str, argument: str, used: Tuple[int, ...], start: int) -> Opti
     if letter not in "c-":
         return None
     name, equals, value = argument.partition("=")
+    if name != name.strip():
+        raise ServiceError(
+            f"the command has '-{letter}{argument}' with a blank that postgres takes for part of the name; "
+            "write '-c' and 'name=value' as two arguments"
+        )
     if equals:
         notation = "long" if letter == "-" else ("pair" if len(used) == 2 else "glued")
         return Flag(_parameter(name), value, used, start + len(name) + 1, notation)

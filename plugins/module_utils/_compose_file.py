@@ -22,6 +22,9 @@ from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Docume
 
 __all__ = ["Change", "Request", "prepare", "write"]
 
+# Traefik's basicauth.users and digestauth.users hold password hashes.
+_SECRET_LABELS = ("users",)
+
 _HEADER = """\
 # The tuning of {services}, made by synapse.tuning from its plan.
 # Compose merges this file over {base}; a later run edits the values in place.
@@ -73,8 +76,8 @@ class Change:
     def diff(self) -> Dict[str, str]:
         """The change for C(--diff), secrets masked."""
         return {
-            "before": mask(self.before or ""),
-            "after": mask(self.after),
+            "before": mask(self.before or "", _SECRET_LABELS),
+            "after": mask(self.after, _SECRET_LABELS),
             "before_header": self.path,
             "after_header": self.path,
         }
@@ -173,7 +176,12 @@ def write(change: Change, *, backup: bool) -> Optional[str]:
     """
     if change.before is not None:
         return _files.replace(change.path, change.after, backup=backup)
-    like = os.stat(change.base)
+    try:
+        like = os.stat(change.base)
+    except OSError as error:
+        raise FileProblem(
+            f"{change.base}: cannot be read: {error.strerror}; run as its owner or with become"
+        ) from error
     made = _files.create(
         change.path, change.after, mode=stat.S_IMODE(like.st_mode), owner=like.st_uid, group=like.st_gid
     )
