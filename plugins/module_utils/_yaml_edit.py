@@ -217,6 +217,7 @@ def _replace_block(tree: Tree, place: Place, new: Node, layout: Layout) -> List[
 def append(tree: Tree, holder: Node, new: Node, *, flow: bool, layout: Layout) -> List[Splice]:
     """Add the pairs (or items) of C(new), a node of the holder's kind, at the holder's end."""
     if flow:
+        _quote_as_json(tree, holder, new)
         return _append_flow(tree.text, holder, new, layout)
     text = tree.text
     column = column_of(text, holder.start)
@@ -225,6 +226,17 @@ def append(tree: Tree, holder: Node, new: Node, *, flow: bool, layout: Layout) -
         return [_add_section(tree, holder, lines, layout)]
     at = _after_comments(text, line_end(text, holder.end), column, len(text))
     return [_add_lines(text, at, lines, layout)]
+
+
+def _quote_as_json(tree: Tree, holder: Node, new: Node) -> None:
+    """Double-quote new keys and strings where the flow may be JSON: all keys of it are quoted so."""
+    root = tree.roots[0]
+    siblings = holder.pairs or (root.pairs if root is not None and root.style == "flow" else [])
+    if not siblings or any(name.style != '"' for name, _value in siblings):
+        return
+    for node in new.walk():
+        if node.kind == "scalar" and node.start < 0 and node.style == '"':
+            node.start = 0  # as if it had stood in a file: C(inline) keeps its quotes
 
 
 def _after_comments(text: str, start: int, column: int, limit: int) -> int:
@@ -272,13 +284,18 @@ def _root_end(tree: Tree, start: int) -> int:
 def _add_section(tree: Tree, root: Node, lines: List[str], layout: Layout) -> Splice:
     text = tree.text
     at = _root_end(tree, line_end(text, root.end))
-    apart = any(
-        re.search(r"(?:\r\n|\r|\n)[ \t]*(?:\r\n|\r|\n)", text[before[1].end : after[0].start])
-        for before, after in zip(root.pairs, root.pairs[1:])
-    )
+    apart = any(_is_apart(text[before[1].end : after[0].head]) for before, after in zip(root.pairs, root.pairs[1:]))
     last = _previous(text, at if text[:at].endswith(("\r", "\n")) else len(text) + 1) or 0
     apart = apart or _line(text, last).startswith("#")
     return _add_lines(text, at, [""] * apart + lines, layout)
+
+
+def _is_apart(gap: str) -> bool:
+    """True where a blank line stands between two sections, below the comments that end the first."""
+    lines = gap.splitlines()[1:]
+    while any(line[:1] in " \t" and line.strip() for line in lines):
+        del lines[0]
+    return any(not line.strip() for line in lines)
 
 
 def start_root(tree: Tree, new: Node, layout: Layout) -> List[Splice]:

@@ -298,18 +298,40 @@ class _Builder:
 
 def parse(text: str, *, name: str, version: str) -> Tree:
     """Parse a text (without a byte order mark); raises YamlProblem with file, line and column."""
+    buffer = text
+    while True:
+        try:
+            return _parse(text, buffer, name, version)
+        except _StrayTab as stray:
+            buffer = buffer[: stray.offset] + " " + buffer[stray.offset + 1 :]
+
+
+class _StrayTab(Exception):
+    """A tab between tokens: Compose takes it for a space, and ruamel.yaml does not."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(offset)
+        self.offset = offset
+
+
+def _parse(text: str, buffer: str, name: str, version: str) -> Tree:
     tree = Tree(text, name, version)
     yaml = ruamel_yaml.YAML(typ="safe", pure=True)
     try:
-        _Builder(tree, iter(yaml.parse(text))).build()
+        _Builder(tree, iter(yaml.parse(buffer))).build()
     except YamlProblem:
         raise
     except ruamel_yaml.error.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        offset = mark.index if mark else 0
+        line = text[max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1 : offset]
+        if version == "1.2" and buffer[offset : offset + 1] == "\t" and line.strip():
+            raise _StrayTab(offset) from error
         problem = " ".join(str(error.problem or error.context).split())
-        tree.fail(mark.index if mark else 0, f"{problem}; correct the YAML there")
+        tree.fail(offset, f"{problem}; correct the YAML there")
     except ruamel_yaml.reader.ReaderError as error:
-        tree.fail(error.position, f"the character U+{ord(error.character):04X} is not allowed in YAML; remove it")
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        tree.fail(error.position, f"the character U+{code:04X} is not allowed in YAML; remove it")
     except RecursionError:
         tree.fail(0, "nested too deeply; flatten the file")
     except (ruamel_yaml.error.YAMLError, ValueError) as error:
