@@ -181,8 +181,8 @@ class _Splitter:
 
     def _step(self, char: str) -> None:
         if char == "$" and self._source.startswith("${", self._index):
-            stop = self._source.find("}", self._index) + 1
-            for _ in range((stop or len(self._source)) - self._index):
+            stop = (self._source.find("}", self._index) + 1) or len(self._source)
+            while self._index < stop:
                 self._take()
         elif self._quote:
             self._quoted(char)

@@ -16,7 +16,11 @@ from ansible_collections.synapse.tuning.plugins.module_utils import _compose_ser
 from ansible_collections.synapse.tuning.plugins.module_utils import _files
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_levers import Levers, as_text
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_project import Project
-from ansible_collections.synapse.tuning.plugins.module_utils._compose_warnings import later_files, service_warnings
+from ansible_collections.synapse.tuning.plugins.module_utils._compose_warnings import (
+    hidden_parameters,
+    later_files,
+    service_warnings,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import FileProblem, PlanError, ServiceError
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document, mask
 
@@ -75,9 +79,10 @@ class Change:
 
     def diff(self) -> Dict[str, str]:
         """The change for C(--diff), secrets masked."""
+        before = mask(self.before or "", _SECRET_LABELS)
         return {
-            "before": mask(self.before or "", _SECRET_LABELS),
-            "after": mask(self.after, _SECRET_LABELS),
+            "before": before,
+            "after": mask(self.after, _SECRET_LABELS) if self.changed else before,
             "before_header": self.path,
             "after_header": self.path,
         }
@@ -101,6 +106,8 @@ class _Plan:
         try:
             compose = plan["compose"]
             synapse, postgresql = dict(compose["synapse"]), dict(compose["postgresql"])
+            _values({name: setting for name, setting in synapse.items() if name != "environment"})
+            _values(postgresql)
             return cls(
                 synapse=synapse or None,
                 postgresql=postgresql or None,
@@ -151,6 +158,7 @@ def prepare(request: Request) -> Change:
             project=project,
             followers=[name for names in followers.values() for name in names],
         ),
+        *(hidden_parameters(services, levers, database=database, path=path) if request.override else ()),
         *_follower_warnings(followers),
         *_reading_warnings(project, path),
     ]
@@ -193,7 +201,8 @@ def write(change: Change, *, backup: bool) -> Optional[str]:
 def _services(document: Document, path: str) -> Mapping[str, Any]:
     services = document.get(("services",))
     if not isinstance(services, Mapping) or not services:
-        raise ServiceError(f"{path}: it has no services; correct the file, or name another with path")
+        other = "name one that it includes" if document.has(("include",)) else "name another"
+        raise ServiceError(f"{path}: it has no services; correct the file, or {other} with path")
     return services
 
 

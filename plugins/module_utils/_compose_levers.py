@@ -72,14 +72,15 @@ class Levers:
 
     def command_words(self, service: str) -> List[str]:
         """The arguments of the service's command; empty for the image's own."""
-        command = self.current(service, "command")
-        if isinstance(command, (list, tuple)):
-            return [as_text(word) for word in command]
-        return [word.text for word in pg.split(as_text(command))] if command is not None else []
+        return _words(self.current(service, "command"))
 
     def flags(self, service: str) -> Dict[str, str]:
         """The PostgreSQL parameters that the service's command sets, variables filled in."""
-        return {flag.name: str(self._resolve(flag.value)) for flag in pg.parse_flags(self.command_words(service))}
+        return self.flags_of(self.current(service, "command"))
+
+    def flags_of(self, command: Any) -> Dict[str, str]:
+        """The same for a command as it stands in a file."""
+        return {flag.name: str(self._resolve(flag.value)) for flag in pg.parse_flags(_words(command))}
 
     # -- memory --------------------------------------------------------------
     def set_limits(self, service: str, section: Mapping[str, Any]) -> None:
@@ -282,6 +283,12 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _words(command: Any) -> List[str]:
+    if isinstance(command, (list, tuple)):
+        return [as_text(word) for word in command]
+    return [word.text for word in pg.split(as_text(command))] if command is not None else []
 
 
 def _same_size(current: Any, planned: Any) -> bool:

@@ -11,11 +11,11 @@ from ansible_collections.synapse.tuning.plugins.module_utils import _compose_ser
 from ansible_collections.synapse.tuning.plugins.module_utils import _files
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_levers import Levers
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_project import Project, parse_dotenv
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import FileProblem, UnitError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import FileProblem, ServiceError, UnitError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.releases import release_warnings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import compose_bytes
 
-__all__ = ["later_files", "service_warnings"]
+__all__ = ["hidden_parameters", "later_files", "service_warnings"]
 
 # PostgreSQL's own default, where neither the command nor a file sets it.
 _DEFAULT_MAX_CONNECTIONS = "100"
@@ -53,6 +53,25 @@ def service_warnings(
         if name is not None:
             warnings += _swap(levers, name, project)
     return warnings
+
+
+def hidden_parameters(services: Mapping[str, Any], levers: Levers, *, database: Optional[str], path: str) -> List[str]:
+    """What the main file's command sets and an override file's command, which replaces it, does not."""
+    if database is None or levers.document.get(("services", database, "command")) is None:
+        return []
+    try:
+        below = levers.flags_of(services[database].get("command"))
+    except ServiceError:
+        return []  # replaced as a whole
+    ours = levers.flags(database)
+    planned = {lever["lever"].partition(".")[2] for lever in levers.seen if lever["service"] == database}
+    lost = [name for name, value in below.items() if name not in planned and ours.get(name) != value]
+    if not lost:
+        return []
+    return [
+        f"{path} replaces the command of service '{database}' and does not set {', '.join(lost)} as the main file does; "
+        "add it there where it is still wanted"
+    ]
 
 
 def _lever(levers: Levers, service: str, name: str) -> Optional[Mapping[str, Any]]:

@@ -66,7 +66,7 @@ def arguments_set(arguments: list[str]) -> dict[str, str]:
         if word in short:
             found[short[word]] = rest.pop(0)
         elif word.startswith(("-c", "--")):
-            name, _, value = (word[2:] or rest.pop(0)).partition("=")
+            name, _equals, value = (word[2:] or rest.pop(0)).partition("=")
             found[name.replace("-", "_").lower()] = value
     return found
 

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import string
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _compose_command as pg
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_command_source import edited_source
@@ -136,7 +140,7 @@ def test_what_is_not_plainly_postgres_is_refused(arguments, said):
 
 
 @pytest.mark.parametrize(
-    "name, one, other",
+    "name, left, right",
     [
         ("shared_buffers", "256MB", "262144kB"),
         ("shared_buffers", "256MB", "32768"),
@@ -165,13 +169,13 @@ def test_what_is_not_plainly_postgres_is_refused(arguments, said):
         ("huge_pages", "try", "try"),
     ],
 )
-def test_equal_values(name, one, other):
-    assert pg.same_value(name, one, other)
-    assert pg.same_value(name, other, one)
+def test_equal_values(name, left, right):
+    assert pg.same_value(name, left, right)
+    assert pg.same_value(name, right, left)
 
 
 @pytest.mark.parametrize(
-    "name, one, other",
+    "name, left, right",
     [
         ("shared_buffers", "256MB", "128MB"),
         ("shared_buffers", "256MB", "256"),
@@ -189,9 +193,9 @@ def test_equal_values(name, one, other):
         ("random_page_cost", "1.1", "4"),
     ],
 )
-def test_different_values(name, one, other):
-    assert not pg.same_value(name, one, other)
-    assert not pg.same_value(name, other, one)
+def test_different_values(name, left, right):
+    assert not pg.same_value(name, left, right)
+    assert not pg.same_value(name, right, left)
 
 
 # -- edits -------------------------------------------------------------------------------------------------
@@ -246,6 +250,53 @@ def test_variables_are_filled_in_before_the_comparison():
 def test_a_flag_in_a_cluster_is_not_torn_out():
     with pytest.raises(ServiceError, match="cluster of short options"):
         pg.edits_for(["postgres", "-FN100"], {"max_connections": None})
+
+
+NAMES = ("work_mem", "shared_buffers", "max_connections", "jit", "a")
+VALUES = st.text(string.ascii_letters + string.digits + "._%", min_size=1, max_size=6)
+OPTIONS = st.one_of(
+    st.builds(lambda name, value: ["-c", f"{name}={value}"], st.sampled_from(NAMES), VALUES),
+    st.builds(lambda name, value: [f"-c{name}={value}"], st.sampled_from(NAMES), VALUES),
+    st.builds(lambda name, value: [f"--{name.replace('_', '-')}={value}"], st.sampled_from(NAMES), VALUES),
+    st.builds(lambda letter, value: [f"-{letter}", value], st.sampled_from("NBSpk"), VALUES),
+    st.sampled_from([["-F"], ["-i"], ["${MORE}"], ["-D", "/data"]]),
+)
+COMMANDS = st.lists(OPTIONS, max_size=6).map(lambda options: ["postgres", *(word for each in options for word in each)])
+WANTED = st.dictionaries(st.sampled_from(NAMES), st.none() | VALUES, max_size=4)
+
+
+@given(st.lists(st.text(max_size=8)))
+def test_join_and_split_are_each_other_s_reverse(arguments):
+    assert words(pg.join(arguments)) == arguments
+
+
+@given(COMMANDS, WANTED)
+def test_any_command_ends_up_as_wanted_with_all_else_in_its_order(arguments, wanted):
+    after = tuned(arguments, wanted)
+    assert pg.edits_for(after, wanted) == []
+    flags = {flag.name: flag.value for flag in pg.parse_flags(after)}
+    for name, value in wanted.items():
+        if value is None:
+            assert name not in flags
+        else:
+            assert pg.same_value(name, flags[name], value)
+
+    def others(command):
+        owned = {word for flag in pg.parse_flags(command) if flag.name in wanted for word in flag.words}
+        return [word for index, word in enumerate(command) if index not in owned]
+
+    assert others(after) == others(arguments)
+
+
+@given(COMMANDS, WANTED, st.sampled_from(["plain", "'", '"', ">", "|"]), st.sampled_from([" ", "\n    ", "\r\n  "]))
+def test_an_edit_in_the_source_says_the_same_as_one_of_the_words(arguments, wanted, style, separator):
+    body = separator.join(arguments)
+    before = {"'": f"'{body}'", '"': f'"{body}"', ">": f">-\n    {body}\n", "|": f"|\n    {body}\n"}.get(style, body)
+    edits = pg.edits_for(arguments, wanted)
+    after = edited_source(before, style, arguments, edits)
+    assert after is not None
+    inner = {"plain": after, ">": after[2:], "|": after[1:]}.get(style, after[1:-1])
+    assert words(inner) == pg.apply_edits(arguments, edits)
 
 
 # -- in the source of a YAML scalar ------------------------------------------------------------------------

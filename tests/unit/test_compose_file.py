@@ -81,9 +81,9 @@ def parameters_of(arguments):
         word = rest.pop(0)
         if word == "-c" or word in short:
             value = rest.pop(0)
-            name, _, value = value.partition("=") if word == "-c" else (short[word], "", value)
+            name, _equals, value = value.partition("=") if word == "-c" else (short[word], "", value)
         elif word.startswith(("--", "-c")):
-            name, _, value = word[2:].partition("=")
+            name, _equals, value = word[2:].partition("=")
         else:
             others.append(word)
             continue
@@ -409,7 +409,7 @@ def test_the_image_s_own_entrypoint_is_none_of_one_s_own(project):
         ("", ServiceError, "it has no services"),
         ("services:\n", ServiceError, "it has no services"),
         ("services: []\n", ServiceError, "it has no services"),
-        ("include: [other.yml]\n", ServiceError, "it has no services"),
+        ("include: [other.yml]\n", ServiceError, "name one that it includes with path"),
         ("services:\n  db:\n    image: postgres\n", ServiceError, "no service has Synapse's image"),
         (f"services:\n{SYNAPSE}", ServiceError, "no service has PostgreSQL's image"),
         (f"services:\n{SYNAPSE}{DB}{DB.replace('db', 'db2')}", ServiceError, "db, db2"),
@@ -438,6 +438,12 @@ def test_a_named_service_that_is_empty(project):
         {},
         {"schema_version": 2},
         {"schema_version": 1},
+        {
+            "schema_version": 1,
+            "compose": {"synapse": {"memory_limit": "1G"}, "postgresql": {}},
+            "postgresql": {},
+            "homeserver": {},
+        },
         {"schema_version": 1, "compose": None, "postgresql": {}, "homeserver": {}},
         {"schema_version": 1, "compose": {"synapse": {}, "postgresql": {}}, "postgresql": {"a": 1}, "homeserver": {}},
     ],
@@ -559,6 +565,15 @@ def test_an_override_s_command_holds_the_whole_of_the_main_one(project):
         "-p",
         "5433",
     ]
+
+
+def test_what_an_override_s_command_hides(project):
+    main = f"services:\n{SYNAPSE}{DB}    command: postgres -c log_statement=ddl -c jit=on -c a=1\n"
+    override = "services:\n  db:\n    command: postgres -c a=1 -c mine=2\n"
+    change = project(main, files={"compose.override.yml": override}, override=True)
+    assert "does not set log_statement as the main file does" in only(change, "replaces the command")
+    assert change.after.count("mine=2") == 1
+    assert project(main, files={"compose.override.yml": "services: {}\n"}, override=True).warnings == ()
 
 
 def test_a_variable_of_the_main_file_is_unset(project):
