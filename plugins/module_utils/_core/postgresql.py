@@ -188,7 +188,7 @@ def postgresql_settings(inputs: Inputs, sizes: PostgresqlSizes) -> Settings:
         "max_connections",
         sizes.max_connections,
         "connections",
-        f"{inputs.processes} pools of cp_max {sizes.cp_max}, {inputs.extra_connections} for others,"
+        f"{inputs.processes} x cp_max {sizes.cp_max}, {inputs.extra_connections} for others,"
         f" {_SUPERUSER_RESERVED} for the superuser, rounded up to tens",
         "PostgreSQL memory accounting",
     )

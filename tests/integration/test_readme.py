@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the README shows is what a run gives."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+from pathlib import Path
+
+from running import PLAYBOOK, ROOT, Run, ansible_playbook, user_without_cron
+
+from ansible_collections.synapse.tuning.plugins.module_utils._secrets import mask
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLE = ROOT / "docs" / "example" / "matrix"
+FILES = ("docker-compose.yml", "data/homeserver.yaml")
+
+
+def shown(name: str) -> str:
+    """The code block that follows a mark in the README."""
+    found = re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found, name
+    return found.group(1)
+
+
+def tune(project: Path, **variables: object) -> Run:
+    given = {"users": 5, "ram": "2G", "project_dir": str(project), **variables}
+    return ansible_playbook(
+        PLAYBOOK,
+        variables={f"synapse_tuning_{name}": value for name, value in given.items()},
+        commands=user_without_cron(project.parent / "bin"),
+    )
+
+
+def test_the_diff_of_the_example(tmp_path: Path) -> None:
+    project = tmp_path / "matrix"
+    shutil.copytree(EXAMPLE, project)
+    assert tune(project).returncode == 0
+    lines: list[str] = []
+    for name in FILES:
+        before, after = ((folder / name).read_text(encoding="utf-8") for folder in (EXAMPLE, project))
+        lines += difflib.unified_diff(mask(before).splitlines(), mask(after).splitlines(), name, name, n=2, lineterm="")
+    assert "\n".join(lines) + "\n" == shown("changed")
+
+
+def test_the_printed_report(tmp_path: Path) -> None:
+    run = tune(tmp_path / "synapse", create=True)
+    assert run.returncode == 0
+    printed = iter(run.stdout.replace(str(tmp_path / "synapse"), "synapse").splitlines())
+    for line in shown("printed").splitlines():
+        # In this order; "in" takes the printed lines up to the one that is found.
+        assert line == "..." or line in printed, line
