@@ -15,18 +15,20 @@ __all__ = ["MASK", "mask"]
 
 MASK = "*********"
 
-_SECRET_NAME = re.compile(
-    r"(?i)(?:pass|passwd|password|passphrase|pwd|secret|token|pepper|credentials?|dsn"
-    r"|(?:secret|private|public|signing|api|access|encryption|macaroon)[_-]?key|[_-]key)$"
+_ENDINGS = (
+    r"(?:pass|passwd|password|passphrase|pwd|secret|token|pepper|credentials?|dsn"
+    r"|(?:secret|private|public|signing|api|access|encryption|macaroon)[_-]?key|[_-]key)"
 )
+_SECRET_NAME = re.compile(rf"(?i){_ENDINGS}$")
 # Names of the same family that hold no secret.
 _HARMLESS_NAME = re.compile(r"(?i)^(?:.*requires_token|no[_-]?token)$")
-_URL = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*:)(?P<secret>[^\s/@'\"]+)(?=@)")
-# NAME=VALUE and NAME: VALUE anywhere, comments and command lines included.
-_ASSIGNMENT = re.compile(
-    r"(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?P<mid>[\"']?(?:=|:[ \t]+|[ \t]*:=[ \t]*))"
-    r"(?P<secret>\"(?:[^\"\\\r\n]|\\.)*\"|'(?:[^'\r\n]|'')*'|[^\s\"',}\]]+)"
-)
+_QUOTED = r"\"(?:[^\"\\\r\n]|\\.)*\"|'(?:[^'\r\n]|'')*'|\$\{[^}\r\n]*\}"
+_URL = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*)(?P<mid>:)(?P<secret>[^\s/@'\"]+)(?=@)")
+# What the parser does not see: settings in comments, and in what is no YAML.
+_SETTING = r"(?m)^(?P<name>[ \t]*(?:#[# \t]*)?(?:-[ \t]+)?[\"']?%s)(?P<mid>[\"']?[ \t]*:[ \t]+)(?P<secret>%s|[^\r\n]+?)(?=[ \t]+#|[ \t]*\r?$)"
+# NAME=VALUE and --name VALUE in command lines and lists.
+_ASSIGNMENT = r"(?P<name>%s)(?P<mid>[\"']?=|[\"']?:[ \t]+)(?P<secret>%s|[^\s\"',}\]]+)"
+_OPTION = r"(?P<name>--?%s)(?P<mid>[ \t]+)(?P<secret>%s|[^\s\"',}\]]+)"
 _INTERPOLATION = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*(?::?\?[^}]*)?\})")
 # A weak password that is also an ordinary word: masked in its place, not in every image and user name.
 _ORDINARY = frozenset(
@@ -55,6 +57,8 @@ _ORDINARY = frozenset(
     ]
 )
 _SHORTEST = 4
+# A number such as the factor of a cache whose name ends in "key".
+_FACTOR = re.compile(r"[-+]?[0-9]{1,3}|[-+]?[0-9]*\.[0-9]+")
 
 
 def mask(text: str, extra_keys: Iterable[str] = ()) -> str:
@@ -68,23 +72,20 @@ def mask(text: str, extra_keys: Iterable[str] = ()) -> str:
     values: Set[str] = set()
     text = _mask_nodes(text, extra, values)
 
-    def assignment(found: re.Match[str]) -> str:
-        name, secret = found["name"], found["secret"]
+    def masked(found: re.Match[str]) -> str:
+        secret = found["secret"]
         bare = secret[1:-1] if secret[:1] in "\"'" else secret
-        if not _is_secret(name, extra) or not _is_value(bare):
+        if _HARMLESS_NAME.match(found["name"]) or not _is_value(bare):
             return found.group()
-        values.add(bare)
-        return name + found["mid"] + secret.replace(bare, MASK)
+        values.update((bare, unquote(bare)))
+        return found["name"] + found["mid"] + secret.replace(bare, MASK)
 
-    def url(found: re.Match[str]) -> str:
-        if not _is_value(found["secret"]):
-            return found.group()
-        values.update((found["secret"], unquote(found["secret"])))
-        return found["head"] + MASK
-
-    text = _ASSIGNMENT.sub(assignment, _URL.sub(url, text))
+    names = "|".join([f"[a-z0-9_-]*{_ENDINGS}", *map(re.escape, sorted(extra))])
+    text = _URL.sub(masked, text)
+    for pattern in (_SETTING, _ASSIGNMENT, _OPTION):
+        text = re.sub(pattern % (f"(?i:{names})", _QUOTED), masked, text)
     for value in sorted(values, key=len, reverse=True):
-        if len(value) >= _SHORTEST and value.lower() not in _ORDINARY and not value.startswith(MASK):
+        if len(value) >= _SHORTEST and value.lower() not in _ORDINARY and MASK not in value:
             text = text.replace(value, MASK)
     return text
 
@@ -97,7 +98,7 @@ def _is_value(value: str) -> bool:
     """False for what tells nothing: nothing at all, a reference to a variable, a switch."""
     if not value or value.startswith(MASK) or value.lower() in ("true", "false", "null", "~", "yes", "no"):
         return False
-    return not _INTERPOLATION.fullmatch(value)
+    return not _INTERPOLATION.fullmatch(value) and not _FACTOR.fullmatch(value)
 
 
 def _mask_nodes(text: str, extra: Iterable[str], values: Set[str]) -> str:

@@ -182,7 +182,10 @@ class Document:
             return False
         chain = self._local(path)
         if chain is not None:
+            by_key = chain[-1].key is not None
             self._drop(chain)
+            if by_key:
+                self.remove(path)  # what a merge brings in its place
         return True
 
     def replace_scalar_source(self, path: Path, source: str, *, expect: Any) -> None:

@@ -224,8 +224,17 @@ def append(tree: Tree, holder: Node, new: Node, *, flow: bool, layout: Layout) -
     lines = block(new, column, layout)
     if holder in tree.roots:
         return [_add_section(tree, holder, lines, layout)]
+    if holder.kind == "sequence" and _is_unindented(tree, holder, column):
+        column += 1  # a comment in this column is about the next key
     at = _after_comments(text, line_end(text, holder.end), column, len(text))
     return [_add_lines(text, at, lines, layout)]
+
+
+def _is_unindented(tree: Tree, sequence: Node, column: int) -> bool:
+    """True for a list whose dashes stand in the column of its key."""
+    nodes = (node for root in tree.roots if root for node in root.walk())
+    keys = (name for node in nodes for name, value in node.pairs if value is sequence)
+    return any(column_of(tree.text, name.start) == column for name in keys)
 
 
 def _quote_as_json(tree: Tree, holder: Node, new: Node) -> None:
@@ -357,9 +366,10 @@ def _collapse(tree: Tree, start: int, end: int) -> List[Splice]:
 
 
 def _delete_beside_dash(text: str, place: Place, head: int) -> Splice:
-    if place.index + 1 >= len(place.holder.pairs):
+    holder, index = place.holder, place.index + 1
+    if index >= len(holder.pairs or holder.items):
         return head, place.end, "{}"
-    following = place.holder.pairs[place.index + 1][0].head
+    following = holder.pairs[index][0].head if holder.pairs else _dash(text, holder, holder.items[index])
     if "#" in text[place.end : following]:
         return head, place.end, ""
     return head, following, ""

@@ -292,7 +292,7 @@ class _Builder:
         text = self.tree.text
         header = re.match(r"[|>][-+0-9]*", text[start:end])
         if header and "+" in header.group():
-            return len(text[:end].rstrip(" \t")) if text[:end].rstrip(" \t")[-1:] in "\r\n" else end
+            return start + len(re.sub(r"(?:\r\n|\r|\n)[ \t]*\Z", "", text[start:end]))
         return start + len(text[start:end].rstrip())
 
 
