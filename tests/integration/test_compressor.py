@@ -141,6 +141,21 @@ def test_cron_can_read_the_entry(installed: Path) -> None:
     assert words.stdout.splitlines() == [str(installed / "compress-state.sh"), "--random-delay", "1800"]
 
 
+def test_the_real_cron_takes_the_entry(installed: Path, tmp_path: Path) -> None:
+    """Where this machine's crontab can check a file without installing it."""
+    crontab = shutil.which("crontab")
+    usage = subprocess.run([crontab, "-h"], capture_output=True, text=True, check=False).stderr if crontab else ""
+    option = re.search(r"^\s+(-[nT])\s.*(?:dry run|test).*syntax", usage, re.MULTILINE)
+    if not option:
+        pytest.skip("no crontab that checks a file")
+    # A user's file has no column for the user.
+    entry = (installed / "cron").read_text(encoding="utf-8").replace(" root ", " ")
+    for text, status in ((entry, 0), (entry.replace(" 3 * ", " 33 * "), 1)):
+        (tmp_path / "crontab").write_text(text, encoding="utf-8")
+        checked = subprocess.run([str(crontab), option.group(1), str(tmp_path / "crontab")], check=False)
+        assert checked.returncode == status
+
+
 def test_what_docker_is_asked(installed: Path, tmp_path: Path) -> None:
     script = copied(installed, tmp_path)
     done = start(script, DB_USER="matrix", DB_NAME="synapse_db")
