@@ -296,6 +296,15 @@ def test_a_listed_variable_is_set_where_it_stands(project, item):
     assert "'SYNAPSE_CACHE_FACTOR=0.2'" in change.after
 
 
+def test_of_a_variable_that_is_listed_twice_the_last_one_counts(project):
+    text = f"services:\n{SYNAPSE}    environment: [MALLOC_CONF=a, SYNAPSE_CACHE_FACTOR=0.2, MALLOC_CONF=b]\n{DB}"
+    change = project(text)
+    assert lever(change, "environment.MALLOC_CONF", "synapse")["current"] == "b"
+    items = services_of(change)["synapse"]["environment"]
+    assert items[:2] == ["MALLOC_CONF=a", "SYNAPSE_CACHE_FACTOR=0.2"]
+    assert environment_of({"environment": items})["MALLOC_CONF"] == SYNAPSE_ENVIRONMENT["MALLOC_CONF"]
+
+
 @pytest.mark.parametrize(
     "environment", ["[PYTHONMALLOC=malloc, PYTHONMALLOC=debug, A=1]", "{PYTHONMALLOC: malloc, A: '1'}"]
 )
