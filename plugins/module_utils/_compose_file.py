@@ -68,6 +68,7 @@ class Change:
     base: str
     synapse_service: Optional[str]
     db_service: Optional[str]
+    images: Mapping[str, str]
     levers: Tuple[Mapping[str, Any], ...]
     restarts: Tuple[Mapping[str, Any], ...]
     warnings: Tuple[str, ...]
@@ -171,6 +172,11 @@ def prepare(request: Request) -> Change:
         base=project.path,
         synapse_service=synapse,
         db_service=database,
+        images={
+            program: find.image_of(services, service, project.resolve)
+            for program, service in (("synapse", synapse), ("postgresql", database))
+            if service is not None
+        },
         levers=tuple(levers.seen),
         restarts=tuple(_restarts(levers.seen, followers)),
         warnings=tuple(dict.fromkeys(warnings)),

@@ -140,6 +140,13 @@ db_service:
   type: str
   returned: success
   sample: db
+images:
+  description: The images of the services that were found, by C(synapse) and C(postgresql); empty where they are built.
+  type: dict
+  returned: success
+  sample:
+    synapse: matrixdotorg/synapse:v1.163.2
+    postgresql: postgres:17-alpine
 levers:
   description: Every lever of the plan, as it was before and as it is planned.
   type: list
@@ -278,6 +285,7 @@ def main() -> None:
         backup_file=backup_file,
         synapse_service=change.synapse_service,
         db_service=change.db_service,
+        images=change.images,
         levers=list(change.levers),
         restarts=list(change.restarts),
         diff=change.diff(),

@@ -255,6 +255,14 @@ def lever(change, name, service="db"):
     return next(each for each in change.levers if (each["service"], each["lever"]) == (service, name))
 
 
+def test_images_are_named_with_their_variables_filled_in(project):
+    change = project(
+        "services:\n  s: {image: 'matrixdotorg/synapse:${VERSION}'}\n  d: {image: postgres:16}\n",
+        files={".env": "VERSION=v1.149.1\n"},
+    )
+    assert change.images == {"synapse": "matrixdotorg/synapse:v1.149.1", "postgresql": "postgres:16"}
+
+
 @pytest.mark.parametrize("limit", ["1G", "1g", "1024m", "1gb", '"1073741824"', "1048576k", "1.0GiB"])
 def test_equal_sizes_are_left_as_they_are(project, limit):
     text = f"services:\n{SYNAPSE}    deploy: {{resources: {{limits: {{memory: {limit}}}}}}}\n{DB}"

@@ -74,6 +74,14 @@ def test_current_beside_planned_with_the_reason_and_what_differs_first() -> None
     assert "[/opt/synapse/data/homeserver.yaml]" in first
 
 
+def test_the_heading_names_what_runs_not_what_was_planned_for() -> None:
+    images = {"synapse": "matrixdotorg/synapse:v1.149.1", "postgresql": "postgres:16-alpine"}
+    text = shown(compose={**compose(SHM), "images": images})
+    assert "matrixdotorg/synapse:v1.149.1, postgres:16-alpine" in text
+    assert "PostgreSQL 17" not in text
+    assert "Synapse 1.163.2, PostgreSQL 17" in shown()
+
+
 def test_every_lever_of_the_plan_when_there_is_nothing_to_compare_with() -> None:
     text = shown(check_mode=True)
     for name in ("memory_limit", "SYNAPSE_CACHE_FACTOR", "shared_buffers", "shm_size", "caches.global_factor"):

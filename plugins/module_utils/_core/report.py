@@ -124,8 +124,7 @@ def _heading(run: Run, width: int) -> List[str]:
         _TOPOLOGIES.get(host["topology"], host["topology"]),
         _count(host["workers"], "worker"),
         f"{host['federation']} federation",
-        f"Synapse {host['synapse_version']}",
-        f"PostgreSQL {host['postgresql_version']}",
+        *_programs(run),
     ]
     title = "synapse.tuning" + (f": {run.host}" if run.host else "")
     if run.check_mode:
@@ -135,6 +134,17 @@ def _heading(run: Run, width: int) -> List[str]:
     if run.plan_path:
         lines.append(f"the plan with every source: {run.plan_path}")
     return lines
+
+
+def _programs(run: Run) -> List[str]:
+    """What runs, or will: the images that the compose file names, else the versions that were planned for."""
+    images = (run.compose or {}).get("images") or {}
+    host = run.plan["host"]
+    planned = {
+        "synapse": f"Synapse {host['synapse_version']}",
+        "postgresql": f"PostgreSQL {host['postgresql_version']}",
+    }
+    return [images.get(program) or text for program, text in planned.items()]
 
 
 def _lever_sections(run: Run, width: int) -> Iterator[Tuple[str, List[str]]]:
