@@ -135,7 +135,7 @@ class Deployment:
 
 def free_ports(count: int) -> Sequence[int]:
     """Return ports of 127.0.0.1 that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
+    sockets = [socket.socket() for _each in range(count)]
     try:
         for each in sockets:
             each.bind(("127.0.0.1", 0))

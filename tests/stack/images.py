@@ -122,7 +122,7 @@ COMPRESSOR = Image(
     10,
     # 0.1.4, the newest, is an empty build.
     arguments={"COMPRESSOR_VERSION": "0.1.2"},
-    configuration=("ENTRYPOINT []", 'CMD ["/bin/sh"]'),
+    configuration=('CMD ["/bin/sh"]',),
 )
 IMAGES = (BASE, PYTHON, SYNAPSE, POSTGRES, COMPRESSOR)
 
@@ -220,7 +220,7 @@ def _mirror() -> str:
     entries = [line.split(maxsplit=2) for line in listed.splitlines()]
     mains = [(release, uri) for release, component, uri in entries if component == "main" and "-" not in release]
     # The machine's own release may be another one: its mirror has this one as well.
-    for _, uri in sorted(mains, key=lambda each: each[0] != SUITE):
+    for _release, uri in sorted(mains, key=lambda each: each[0] != SUITE):
         if re.match(r"(https?|file):", uri):
             return str(uri)
     raise StackError("apt names no mirror of Debian (main); the images are made from one, so add it to apt's sources")
@@ -253,10 +253,10 @@ def _build(engine: Engine, image: Image, parent: Image, directory: pathlib.Path)
     try:
         _logged(
             [
-                *("docker", "run", "--name", container, "--network", "host", "--entrypoint", "/bin/sh"),
+                *("docker", "run", "--name", container, "--network", "host"),
                 f"--stop-signal={image.stop_signal}",
                 *(part for source, target in mounts for part in ("--volume", f"{source}:{target}:ro")),
-                *(parent.tag, "-c", script),
+                *(parent.tag, "/bin/sh", "-c", script),
             ],
             directory / f"{image.name}.log",
             engine.environment(),

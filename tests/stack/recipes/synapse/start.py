@@ -86,7 +86,7 @@ def generate() -> NoReturn:
 
 def run(arguments: list[str]) -> NoReturn:
     """Become Synapse."""
-    _, path = paths()
+    _config, path = paths()
     if not any(each == "-c" or each.startswith("--config-path") for each in arguments):
         if not os.path.exists(path):
             sys.exit(
