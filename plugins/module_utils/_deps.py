@@ -36,7 +36,7 @@ class Library:
 ruamel_yaml: Any = None
 _ruamel_error: Optional[str] = None
 try:
-    import ruamel.yaml as ruamel_yaml  # type: ignore[no-redef]
+    import ruamel.yaml as ruamel_yaml
 except ImportError:
     _ruamel_error = traceback.format_exc()
 

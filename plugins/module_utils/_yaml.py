@@ -182,10 +182,9 @@ class Document:
             return False
         chain = self._local(path)
         if chain is not None:
-            by_key = chain[-1].key is not None
-            self._drop(chain)
-            if by_key:
-                self.remove(path)  # what a merge brings in its place
+            gone = self._drop(chain)
+            if not _is_index(path[gone - 1]):
+                self.remove(path[:gone])  # what a merge now brings in its place
         return True
 
     def replace_scalar_source(self, path: Path, source: str, *, expect: Any) -> None:
@@ -336,18 +335,19 @@ class Document:
         place.value.become(new)
         self._commit(splices, place.value)
 
-    def _drop(self, chain: List[Place]) -> None:
-        """Remove the last place's entry, and the holders above that it leaves empty."""
+    def _drop(self, chain: List[Place]) -> int:
+        """Remove the last place's entry, and the holders above that it leaves empty; how long the path to what went is."""
         top = len(chain) - 1
         while top and len(chain[top].holder.pairs or chain[top].holder.items) == 1:
             if self._tree.aliases(chain[top].holder):  # somebody still refers to it
                 self._replace(chain[top - 1], Node("mapping", style="flow"))
-                return
+                return top + 1
             top -= 1
         splices = edit.delete(self._tree, chain[top:])
         holder = chain[top].holder
         del (holder.pairs or holder.items)[chain[top].index]
         self._commit(splices, holder)
+        return top + 1
 
     def _commit(self, splices: List[edit.Splice], node: Node) -> None:
         """Make the splices; the tree, already changed, says what the new text must mean."""

@@ -363,3 +363,13 @@ def test_an_edit_that_would_change_something_else_is_not_made(monkeypatch):
         document.set(("a",), 3)
     assert document.text == "a: 1\nb: 2\n"
     assert document.data == {"a": 1, "b": 2}
+
+
+def test_removing_the_last_key_of_what_is_inherited_removes_it_all():
+    base = "x: &x\n  deploy: {limits: 1}\n  image: y\n"
+    document = parse(base + "s:\n  <<: *x\n")
+    assert document.remove(("s", "deploy", "limits"))
+    assert document.text == base + "s:\n  image: y\n"
+    document = parse(base + "s:\n  <<: *x\n  deploy: {replicas: 1}\n")
+    assert document.remove(("s", "deploy", "replicas"))
+    assert document.get(("s",)) == {"image": "y"}, "and not the one that was overridden"

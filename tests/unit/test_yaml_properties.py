@@ -160,6 +160,44 @@ def test_many_edits(file, edits):
     assert same(document.data, expected)
 
 
+@MANY
+@given(strategies.files(), st.data())
+def test_edits_of_what_is_inherited_leave_the_anchor_alone(file, choice):
+    """A random file below an anchor, merged into one mapping and aliased as another."""
+    data, written = file
+    shared = [line for line in written.lines if line not in ("---", "...", "second: 1")]
+    head = [*("x: &x", "  in: it"), *("  " + line if line.strip() else line for line in shared)]
+    text = written.newline.join([*head, "merged:", "  <<: *x", "  own: 1", "aliased: *x", ""])
+    whole = {"in": "it", **data}
+    expected = {"x": whole, "merged": {**copy.deepcopy(whole), "own": 1}, "aliased": copy.deepcopy(whole)}
+    document = Document.parse(text, name="f.yaml")
+    assert same(document.data, expected)
+    name = choice.draw(st.sampled_from(["merged", "aliased"]))
+    for path in choice.draw(
+        st.lists(st.sampled_from([(name, *path) for path in strategies.paths_of(whole)]), max_size=3)
+    ):
+        if not has(expected, path):
+            continue
+        if choice.draw(st.booleans()):
+            value = choice.draw(strategies.values)
+            put(expected, path, value)
+            document.set(path, value)
+        else:
+            take(expected, path)
+            document.remove(path)
+        assert same(document.data, expected)
+    assert is_kept(head, document.text)
+    assert "\n".join(document.text.splitlines()).startswith("\n".join(head))
+
+
+def has(data, path):
+    try:
+        reach(data, path)
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
 def reach(data, path):
     for key in path:
         data = data[key]
