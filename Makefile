@@ -35,7 +35,7 @@ BIN = $(VENV)/bin
 VENV_PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 RUNTIME = $(VENV)/.stamp-runtime
 DEV = $(VENV)/.stamp-dev
-SHELL_SCRIPTS = tools/find-python .ci/run
+SHELL_SCRIPTS = tools/find-python .ci/run $(wildcard tests/stack/recipes/*/*.sh tests/stack/recipes/*/policy-rc.d)
 
 # ansible.cfg names .venv; the environment wins over it where VENV says otherwise.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
