@@ -193,8 +193,8 @@ def in_pairs(times: list[tuple[float, float]]) -> dict[str, float]:
     """The medians of both sides, and of their ratio in each pair."""
     ratios = sorted(a / b for a, b in times)
     return {
-        "ours_seconds": round(statistics.median(a for a, _ in times), 3),
-        "stock_seconds": round(statistics.median(b for _, b in times), 3),
+        "ours_seconds": round(statistics.median(a for a, _b in times), 3),
+        "stock_seconds": round(statistics.median(b for _a, b in times), 3),
         "ratio": round(statistics.median(ratios), 3),
         "ratio_min": round(ratios[0], 3),
         "ratio_max": round(ratios[-1], 3),
@@ -214,7 +214,7 @@ def plan_time(*, repeat: int) -> dict[str, Any]:
     result = {}
     for name, inputs in hosts.items():
         times = []
-        for _ in range(repeat):
+        for _run in range(repeat):
             start = time.perf_counter()
             plan.make_plan(inputs)
             times.append((time.perf_counter() - start) * 1000)
