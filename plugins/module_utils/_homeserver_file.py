@@ -81,9 +81,10 @@ class Change:
 
     def diff(self) -> Dict[str, str]:
         """The change for C(--diff), secrets masked."""
+        before = mask(self.before or "")
         return {
-            "before": mask(self.before or ""),
-            "after": mask(self.after),
+            "before": before,
+            "after": mask(self.after) if self.changed else before,
             "before_header": self.path,
             "after_header": self.path,
         }

@@ -23,12 +23,14 @@ _SECRET_NAME = re.compile(rf"(?i){_ENDINGS}$")
 # Names of the same family that hold no secret.
 _HARMLESS_NAME = re.compile(r"(?i)^(?:.*requires_token|no[_-]?token)$")
 _QUOTED = r"\"(?:[^\"\\\r\n]|\\.)*\"|'(?:[^'\r\n]|'')*'|\$\{[^}\r\n]*\}"
-_URL = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*)(?P<mid>:)(?P<secret>[^\s/@'\"]+)(?=@)")
+_URL = re.compile(
+    r"(?P<name>(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*)(?P<mid>:)(?P<secret>[^\s/@'\"]+)(?=@)"
+)
 # What the parser does not see: settings in comments, and in what is no YAML.
 _SETTING = r"(?m)^(?P<name>[ \t]*(?:#[# \t]*)?(?:-[ \t]+)?[\"']?%s)(?P<mid>[\"']?[ \t]*:[ \t]+)(?P<secret>%s|[^\r\n]+?)(?=[ \t]+#|[ \t]*\r?$)"
 # NAME=VALUE and --name VALUE in command lines and lists.
-_ASSIGNMENT = r"(?P<name>%s)(?P<mid>[\"']?=|[\"']?:[ \t]+)(?P<secret>%s|[^\s\"',}\]]+)"
-_OPTION = r"(?P<name>--?%s)(?P<mid>[ \t]+)(?P<secret>%s|[^\s\"',}\]]+)"
+_ASSIGNMENT = r"(?<![A-Za-z0-9_-])(?P<name>%s)(?P<mid>[\"']?=|[\"']?:[ \t]+)(?P<secret>%s|[^\s\"',}\]]+)"
+_OPTION = r"(?<![A-Za-z0-9_-])(?P<name>--?%s)(?P<mid>[ \t]+)(?P<secret>%s|[^\s\"',}\]]+)"
 _INTERPOLATION = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*(?::?\?[^}]*)?\})")
 # A weak password that is also an ordinary word: masked in its place, not in every image and user name.
 _ORDINARY = frozenset(

@@ -191,10 +191,10 @@ def test_edits_of_what_is_inherited_leave_the_anchor_alone(file, choice):
 
 
 def has(data, path):
-    try:
-        reach(data, path)
-    except (KeyError, IndexError, TypeError):
-        return False
+    for key in path:
+        if not isinstance(data, (dict, list)) or key not in (data if isinstance(data, dict) else range(len(data))):
+            return False
+        data = data[key]
     return True
 
 
