@@ -75,10 +75,13 @@ class Client:
         )
         return cls(base_url, answer["access_token"], answer["user_id"])
 
-    def call(self, method: str, path: str, body: Any = None, *, timeout: float = 60, **query: Any) -> Any:
-        """Call any endpoint as this user, such as ``call("GET", "/_synapse/admin/v1/rooms", limit=5)``."""
+    def call(self, method: str, path: str, body: Any = None, *, within: float = 60, **query: Any) -> Any:
+        """Call any endpoint as this user, such as ``call("GET", "/_synapse/admin/v1/rooms", limit=5)``.
+
+        The answer must come `within` that many seconds.
+        """
         suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
-        return _call(method, f"{self.base_url}{path}{suffix}", body, token=self.token, timeout=timeout)
+        return _call(method, f"{self.base_url}{path}{suffix}", body, token=self.token, timeout=within)
 
     def create_room(self, **options: Any) -> str:
         """Make a room, a public one unless the options say otherwise; return its id."""
@@ -101,10 +104,15 @@ class Client:
         path = f"{_CLIENT}/rooms/{urllib.parse.quote(room)}/state/{event_type}/{key}"
         return str(self.call("PUT", path, content)["event_id"])
 
+    def state(self, room: str) -> dict[tuple[str, str], str]:
+        """Return a room's current state: type and state key to the id of the event that set it."""
+        events = self.call("GET", f"{_CLIENT}/rooms/{urllib.parse.quote(room)}/state")
+        return {(event["type"], event["state_key"]): event["event_id"] for event in events}
+
     def sync(self, since: str | None = None, *, wait: float = 0) -> Any:
         """Return what is new since that token of an earlier sync, waiting for it as many seconds."""
         query = {"timeout": int(wait * 1000), **({"since": since} if since else {})}
-        return self.call("GET", f"{_CLIENT}/sync", timeout=60 + wait, **query)
+        return self.call("GET", f"{_CLIENT}/sync", within=60 + wait, **query)
 
     def texts(self, room: str, limit: int = 100) -> list[str]:
         """Return the newest texts of a room, the oldest of them first."""

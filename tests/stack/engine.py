@@ -276,6 +276,7 @@ class Engine:
                     time.sleep(0.1)
                 if self._pid() is None:
                     break
+            self._reap(pid)
         self._pid_file.unlink(missing_ok=True)
 
     @staticmethod
@@ -299,6 +300,8 @@ class Engine:
         for pid in [pid for pid, parent in parents.items() if parent in helpers] + sorted(helpers):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # dockerd would take what is left of that process, or another one with its number, for containerd.
+        (self._exec / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
     def _forget(self, directory: pathlib.Path) -> None:
         for point in _mounts_below(directory):

@@ -75,7 +75,8 @@ class Image:
                 ]
             ).encode()
         )
-        for path in sorted((RECIPES / self.name).glob("*")):
+        # How it is made is part of it: this file.
+        for path in (pathlib.Path(__file__), *sorted((RECIPES / self.name).glob("*"))):
             digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
         return digest.hexdigest()

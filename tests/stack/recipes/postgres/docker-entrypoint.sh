@@ -65,7 +65,7 @@ make_cluster() {
         die 'a new database needs a superuser password: set POSTGRES_PASSWORD to one that is not empty'
 
     # Its arguments come as one text, quoted as for a shell.
-    eval "initdb --username=\"\$POSTGRES_USER\" --pwfile=<(printf '%s\n' \"\$password\") $POSTGRES_INITDB_ARGS \"\$@\""
+    eval "initdb --username=\"\$POSTGRES_USER\" --pwfile=<(printf '%s\n' \"\$password\") $POSTGRES_INITDB_ARGS"
     # initdb itself trusts the socket and 127.0.0.1; everybody else needs the password.
     printf '\nhost all all all %s\n' "${method:-$(postgres -C password_encryption)}" >>"$PGDATA/pg_hba.conf"
 
