@@ -271,19 +271,20 @@ class Engine:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
                 deadline = time.monotonic() + _STOP_SECONDS
-                while self._pid() is not None and time.monotonic() < deadline:
-                    self._reap(pid)
+                while not (ended := self._ended(pid)) and time.monotonic() < deadline:
                     time.sleep(0.1)
-                if self._pid() is None:
+                if ended:
                     break
-            self._reap(pid)
         self._pid_file.unlink(missing_ok=True)
+        # It leaves the namespace of the host's network mounted there.
+        self._unmount(self._exec)
 
-    @staticmethod
-    def _reap(pid: int) -> None:
-        """Let the kernel forget the engine, where it is this process's child."""
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
+    def _ended(self, pid: int) -> bool:
+        """Tell whether the engine has ended; let the kernel forget it, where it was this process's child."""
+        try:
+            return os.waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:
+            return self._pid() is None
 
     def _kill_orphans(self) -> None:
         """End what outlived an engine that was killed: containerd, its shims and the containers' processes."""
@@ -303,9 +304,13 @@ class Engine:
         # dockerd would take what is left of that process, or another one with its number, for containerd.
         (self._exec / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
-    def _forget(self, directory: pathlib.Path) -> None:
+    @staticmethod
+    def _unmount(directory: pathlib.Path) -> None:
         for point in _mounts_below(directory):
             subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
+
+    def _forget(self, directory: pathlib.Path) -> None:
+        self._unmount(directory)
         # Never through a mount into somebody's files.
         if _mounts_below(directory):
             raise StackError(f"something is still mounted below {directory}; unmount it and remove the directory")
