@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real stack for tests: Docker Engine, images, and a stock Synapse with PostgreSQL.

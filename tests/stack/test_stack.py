@@ -47,9 +47,10 @@ def test_a_process_over_its_limit_is_killed(engine: Engine) -> None:
 
 
 def test_nothing_of_this_machines_other_engine_is_used(engine: Engine) -> None:
-    environment = engine.environment()
-    contexts = subprocess.run(["docker", "info", "--format", "{{json .}}"], env=environment, capture_output=True)
-    assert json.loads(contexts.stdout)["DockerRootDir"] == str(engine.directory / "data")
+    assert json.loads(engine.docker("info", "--format", "{{json .}}").stdout)["DockerRootDir"] == str(
+        engine.directory / "data"
+    )
+    assert "compose" in engine.docker("compose", "version").stdout.lower()
 
 
 def test_images_are_made_once(engine: Engine) -> None:

@@ -1,4 +1,3 @@
-#!/opt/compressor/bin/python
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command `synapse_auto_compressor` of the official image, on the library that its wheel has."""

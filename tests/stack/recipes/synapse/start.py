@@ -1,4 +1,3 @@
-#!/opt/synapse/bin/python
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Start Synapse as its official image does, as far as a deployment can tell.
