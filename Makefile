@@ -81,8 +81,20 @@ $(DEV): requirements/dev.txt $(RUNTIME)
 
 .PHONY: test
 test: $(DEV) ## run the whole test suite
-	@echo "Running the unit and integration tests"
-	@"$(BIN)/python" -m pytest -n auto --dist worksteal tests/unit tests/integration $(PYTEST_ARGS)
+	@echo "Running the tests: unit, integration, and the stack where this machine can have one"
+	@"$(BIN)/python" -m pytest -n auto --dist worksteal tests/unit tests/integration tests/stack $(PYTEST_ARGS)
+
+.PHONY: stack
+stack: $(DEV) ## start a Docker Engine, Synapse and PostgreSQL to try things on (root; minutes the first time)
+	@"$(BIN)/python" tests/stack/stack.py up
+
+.PHONY: stack-images
+stack-images: $(DEV)
+	@"$(BIN)/python" tests/stack/stack.py images
+
+.PHONY: stack-down
+stack-down: $(DEV) ## stop it; its images stay
+	@"$(BIN)/python" tests/stack/stack.py down
 
 .PHONY: lint
 lint: lint-python lint-yaml lint-docs lint-licences lint-shell build sanity ## run every linter, and build the collection
