@@ -272,11 +272,13 @@ def per_host(times: dict[int, list[float]]) -> dict[str, float]:
     return {"few_seconds": round(few, 3), "many_seconds": round(many, 3), "ratio": round(many / few, 3)}
 
 
-def machine() -> dict[str, Any]:
+def machine(load: float) -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cores": os.cpu_count(),
         "memory_gib": round(memory / 1024**3, 1),
+        # A measurement on a busy machine says so.
+        "load_average_before": round(load, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "ansible_core": importlib.metadata.version("ansible-core"),
@@ -309,8 +311,8 @@ SPDX-License-Identifier: GPL-3.0-or-later
 # What the playbook costs
 
 Written by `make bench` (`tests/lab/bench_playbook.py`) on {where["cores"]} cores and {where["memory_gib"]} GiB,
-{where["system"]}, Python {where["python"]}, ansible-core {where["ansible_core"]},
-ruamel.yaml {where["ruamel_yaml"]}. The raw figures are in `playbook.json`.
+{where["system"]}, Python {where["python"]}, ansible-core {where["ansible_core"]}, ruamel.yaml {where["ruamel_yaml"]};
+load average before it: {where["load_average_before"]}. The raw figures are in `playbook.json`.
 
 ## A run that finds everything done
 
@@ -358,6 +360,7 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "docs" / "benchmarks")
     arguments = parser.parse_args()
 
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="synapse-tuning-bench-") as directory:
         work = pathlib.Path(directory)
         print("A plan", flush=True)
@@ -367,7 +370,7 @@ def main() -> None:
         print("Many hosts", flush=True)
         hosts = many_hosts(work, sizes=tuple(arguments.sizes), forks=arguments.forks, rounds=arguments.rounds)
 
-    result = {"machine": machine(), "second_run": second, "plan": plans, "many_hosts": hosts}
+    result = {"machine": machine(load), "second_run": second, "plan": plans, "many_hosts": hosts}
     arguments.output.mkdir(parents=True, exist_ok=True)
     text = markdown(result)
     (arguments.output / "playbook.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
