@@ -90,6 +90,15 @@ if [ "$(id -u)" = 0 ]; then
     chmod 0700 "$PGDATA"
     chmod 3775 /var/run/postgresql
     find "$PGDATA" /var/run/postgresql \! -user postgres -exec chown postgres '{}' +
+    # A secret's file may be root's alone: it is read before root is given up.
+    for name in POSTGRES_USER POSTGRES_DB POSTGRES_PASSWORD POSTGRES_INITDB_ARGS; do
+        from=${name}_FILE
+        if [ -n "${!from:-}" ]; then
+            read_value=$(value "$name")
+            export "$name=$read_value"
+            unset "$from"
+        fi
+    done
     exec gosu postgres "${BASH_SOURCE[0]}" "$@"
 fi
 
