@@ -30,14 +30,9 @@ notes:
     runs C(docker compose) is not known.
   - The files that Compose reads after the edited one (an override file, those in C(COMPOSE_FILE)) are looked into, and
     a warning names what they would win with.
-requirements:
-  - ruamel.yaml
+extends_documentation_fragment:
+  - synapse.tuning.file_change
 options:
-  plan:
-    description:
-      - The plan that M(synapse.tuning.plan_info) returns.
-    type: dict
-    required: true
   project_dir:
     description:
       - The project's directory. The file is the first of C(compose.yaml), C(compose.yml), C(docker-compose.yml) and
@@ -71,18 +66,6 @@ options:
     description:
       - The service that runs Synapse's PostgreSQL, where its image and what Synapse depends on do not tell.
     type: str
-  backup:
-    description:
-      - Keep a copy of a file that is changed, as C(FILE.YYYYMMDDTHHMMSS.ffffffZ.bak) beside it.
-    type: bool
-    default: true
-attributes:
-  check_mode:
-    support: full
-    description: Goes all the way but for the writing, so its answer is that of a real run.
-  diff_mode:
-    support: full
-    description: The same in check mode and in a real run; secrets are masked.
 seealso:
   - module: synapse.tuning.plan_info
   - module: synapse.tuning.homeserver_file

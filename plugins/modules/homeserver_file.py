@@ -24,14 +24,9 @@ notes:
   - The connection pool (C(cp_min), C(cp_max)) is set for PostgreSQL only. For SQLite it is left out, with a warning.
   - Under C(databases) each PostgreSQL database gets the planned pool.
   - Factors of caches that Synapse does not know are left as they are, with a warning that names the nearest real cache.
-requirements:
-  - ruamel.yaml
+extends_documentation_fragment:
+  - synapse.tuning.file_change
 options:
-  plan:
-    description:
-      - The plan that M(synapse.tuning.plan_info) returns.
-    type: dict
-    required: true
   path:
     description:
       - The C(homeserver.yaml).
@@ -56,18 +51,6 @@ options:
       - What Synapse's service is called in RV(levers) and RV(restarts).
     type: str
     default: synapse
-  backup:
-    description:
-      - Keep a copy of a file that is changed, as C(FILE.YYYYMMDDTHHMMSS.ffffffZ.bak) beside it.
-    type: bool
-    default: true
-attributes:
-  check_mode:
-    support: full
-    description: Goes all the way but for the writing, so its answer is that of a real run.
-  diff_mode:
-    support: full
-    description: The same in check mode and in a real run; secrets are masked.
 seealso:
   - module: synapse.tuning.plan_info
   - module: synapse.tuning.compose_file
