@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document, same
 
-MANY = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+MANY = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def parse(written):

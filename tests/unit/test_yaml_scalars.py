@@ -32,7 +32,7 @@ def equal(one, other):
     return type(one) is type(other) and one == other
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(tricky)
 def test_resolve_as_pyyaml(text):
     """Plain scalars that PyYAML reads as such."""
@@ -46,7 +46,7 @@ def test_resolve_as_pyyaml(text):
         assert equal(resolve(text, "plain", None, "1.1"), value)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(tricky, st.sampled_from(["plain", "'", '"']), st.booleans())
 def test_a_written_string_reads_back_everywhere(text, style, flow):
     source = quote(text, style=style, flow=flow)
@@ -76,7 +76,7 @@ def test_what_somebody_could_take_for_something_else_is_quoted(text):
     assert quote(text, style="plain", flow=False) == f'"{text}"'
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats()))
 def test_a_written_number_reads_back_everywhere(value):
     source = number(value)
