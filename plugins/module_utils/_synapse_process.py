@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import posixpath
 import re
-from typing import Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_levers import DROPIN_NAME
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
@@ -38,6 +38,11 @@ for path; do
 done
 """
 _MODIFIED = 'cd "/proc/$1/cwd" && stat -c %Y "$2"'
+# What our own backups were made from, with its age.
+_BACKUPS = """\
+cd "/proc/$1/cwd" && for file in "$(readlink -f "$2")".*.bak; do [ ! -f "$file" ] || stat -c '%Y %n' "$file"; done
+"""
+_STAMP = re.compile(r"(\d+) (.*\.(\d{8}T\d{6})\.\d+Z\.bak)")
 _READ = 'cd "/proc/$1/cwd" && cat "$2"'
 _FACTOR = "SYNAPSE_CACHE_FACTOR_"
 
@@ -82,13 +87,29 @@ class SynapseProcess:
         return Configuration(files=files, unread=unread)
 
     def _file(self, path: str) -> ConfigurationFile:
-        text = self._run("sh", "-c", _READ, "sh", self._pid, path)
         modified = int(self._run("sh", "-c", _MODIFIED, "sh", self._pid, path))
+        changed = modified > started_at(self._container)
         return ConfigurationFile(
-            path=path,
-            data=Document.parse(text, name=path, yaml_version="1.1").data or {},
-            changed=modified > started_at(self._container),
+            path=path, data=self._data(path), changed=changed, started=self._as_started(path) if changed else None
         )
+
+    def _data(self, path: str) -> Mapping[str, Any]:
+        text = self._run("sh", "-c", _READ, "sh", self._pid, path)
+        return Document.parse(text, name=path, yaml_version="1.1").data or {}
+
+    def _as_started(self, path: str) -> Optional[Mapping[str, Any]]:
+        """What a changed file held when Synapse started: a backup of later has it, if it is of an older text."""
+        started = started_at(self._container)
+        try:
+            for found in map(_STAMP.fullmatch, self._run("sh", "-c", _BACKUPS, "sh", self._pid, path).splitlines()):
+                if found is None:
+                    continue
+                made = datetime.datetime.strptime(f"{found.group(3)}+0000", "%Y%m%dT%H%M%S%z").timestamp()
+                if int(found.group(1)) <= started <= made:
+                    return self._data(found.group(2))
+        except TuningError:  # a proof less
+            pass
+        return None
 
     def _find(self) -> Tuple[str, List[str]]:
         try:

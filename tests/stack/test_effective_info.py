@@ -330,6 +330,26 @@ def test_autotuning_without_pythonmalloc(liar: tuple[Deployment, dict[str, Any]]
     assert len(found.bad()) == len(keys) + 1
 
 
+def test_what_was_not_reloaded_is_told_from_what_was(liar: tuple[Deployment, dict[str, Any]]) -> None:
+    project, _planned = liar
+    use(project)
+    changed = make_plan(cache_autotuning="on")
+    changed["homeserver"][FACTOR.partition(".")[2]]["value"] = 0.4
+    changed["homeserver"]["database.args.cp_max"]["value"] = 5
+    time.sleep(1.1)  # the age of a file counts seconds
+    tune(project, changed)
+    project.compose("kill", "--signal", "HUP", "synapse")
+    wait_until(
+        lambda: effective(project, changed).lever(FACTOR)["state"] == "in_effect", seconds=30, what="a new factor"
+    )
+    # The backup that the playbook made proves that the rest of the file is what Synapse had read.
+    found = effective(project, changed)
+    assert {lever: state for lever, (state, _because) in found.bad().items()} == {
+        "homeserver.database.args.cp_max": "pending_restart"
+    }
+    assert found.lever("homeserver.database.args.cp_max")["effective"] == 4
+
+
 def test_a_reload_is_seen(liar: tuple[Deployment, dict[str, Any]]) -> None:
     project, planned = liar
     use(project)

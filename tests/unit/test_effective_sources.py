@@ -69,7 +69,8 @@ class FakeEngine:
     def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
         self.users.append(user)
         # A script's arguments tell it apart, not its text.
-        key = " ".join(command[:1] + list(command[4:]) if command[:2] == ["sh", "-c"] and command[3:] else command)
+        words = list(command)
+        key = " ".join(words[:1] + words[4:] if words[:2] == ["sh", "-c"] and words[3:] else words)
         for name, answer in self.answers.items():
             if name in key:
                 return answer
@@ -197,8 +198,14 @@ def test_the_files_it_was_started_with_are_read() -> None:
 
     class Engine(FakeEngine):
         def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
+            if list(command[:2]) == ["sh", "-c"] and ".bak" in command[2]:
+                stamps = ("20260102T030400.000000Z", "20260102T030500.000000Z", "20260102T030600.000000Z")
+                ages = (started - 9, started - 5, started + 60)
+                return "".join(f"{age} {command[-1]}.{stamp}.bak\n" for age, stamp in zip(ages, stamps))
             if command[-1].endswith(".yaml") and "stat" in command[2]:
                 return f"{started + (1 if 'conf.d' in command[-1] else 0)}\n"
+            if command[-1].endswith("030500.000000Z.bak"):
+                return "caches: {global_factor: 0.5}\n"
             if command[-1].endswith(".yaml") and "cat" in command[2]:
                 if "tuning" in command[-1]:
                     raise SourceError("no such file")
@@ -209,7 +216,13 @@ def test_the_files_it_was_started_with_are_read() -> None:
     assert configuration == readings.Configuration(
         (
             readings.ConfigurationFile("/data/homeserver.yaml", {"caches": {}}, changed=False),
-            readings.ConfigurationFile("/data/conf.d/a.yaml", {"caches": {"global_factor": 0.2}}, changed=True),
+            # Of three backups one was made after the start, and from a text of before it.
+            readings.ConfigurationFile(
+                "/data/conf.d/a.yaml",
+                {"caches": {"global_factor": 0.2}},
+                changed=True,
+                started={"caches": {"global_factor": 0.5}},
+            ),
         )
     )
 

@@ -17,6 +17,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_configuration import (
     configured,
     judge_configured,
+    next_start,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import (
     Configuration,
@@ -101,8 +102,8 @@ class CacheJudge:
             because = f"{count}, those used since Synapse started"
             if wrong:
                 because += f"; {len(wrong)} have another base size in Synapse {metrics.version}"
-            if self._files_changed() and by_files and by_files.state in (states.OVERRIDDEN, states.NOT_APPLIED):
-                because += f"; the next start brings another value: {by_files.because}"
+            if isinstance(self._configuration, Configuration):
+                because += next_start(self._configuration, lever, planned)
             return Verdict(f"homeserver.{lever}", planned, planned, states.IN_EFFECT, because, METRICS)
         effective = self._factor_of(sizes)
         shown = f"'{wrong[0]}' holds {sizes[wrong[0]]} at most, planned {self._expected[wrong[0]]}"
@@ -119,12 +120,6 @@ class CacheJudge:
         if lever == GLOBAL_FACTOR and _VARIABLE in dead:
             because += f"; {_VARIABLE}={dead[_VARIABLE]} is set, but has no effect since Synapse 1.60"
         return Verdict(f"homeserver.{lever}", planned, effective, state, because, METRICS)
-
-    def _files_changed(self) -> bool:
-        """Whether the next start brings something else than this one did."""
-        return isinstance(self._configuration, Configuration) and any(
-            each.changed for each in self._configuration.files
-        )
 
     def _by_files(self, lever: str, planned: Any) -> Optional[Verdict]:
         if isinstance(self._configuration, Missing):

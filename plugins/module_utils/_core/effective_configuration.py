@@ -3,12 +3,14 @@
 """What Synapse's configuration files say of a lever, merged as Synapse merges them.
 
 A later file replaces whole sections of an earlier one, and Synapse reads them
-once: a file that is newer than the process proves nothing about it.
+once: a file that is newer than the process proves nothing about it, unless a
+backup has kept what the process had read.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import verdict as states
@@ -17,7 +19,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver_va
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Configuration, ConfigurationFile
 from ansible_collections.synapse.tuning.plugins.module_utils._core.verdict import Verdict
 
-__all__ = ["CONFIGURATION", "configured", "databases", "judge_configured"]
+__all__ = ["CONFIGURATION", "configured", "databases", "judge_configured", "next_start"]
 
 CONFIGURATION = "configuration files"
 _FACTORS = ["caches", "per_cache_factors"]
@@ -26,7 +28,28 @@ _DEFAULTS = {"event_cache_size": "10K", "caches.global_factor": 0.5}
 
 
 def configured(configuration: Configuration, lever: str) -> Any:
-    """The value that wins, Synapse's default where none is written and known."""
+    """The value that won when Synapse started, its default where none is written and known."""
+    return _value(_as_started(configuration), lever)
+
+
+def next_start(configuration: Configuration, lever: str, planned: Any, *, path: Optional[str] = None) -> str:
+    """A remark where the files have changed, and say something else than planned now; else empty."""
+    now = _value(configuration, path or lever)
+    if means_the_same(lever, now, planned) or not any(each.changed for each in configuration.files):
+        return ""
+    return f"; the files have changed: the next start brings {json.dumps(now, default=str)}"
+
+
+def _as_started(configuration: Configuration) -> Configuration:
+    """The files as Synapse read them, as far as that is known; those of which it is not are C(changed)."""
+    files = [
+        each if each.started is None else replace(each, data=each.started, changed=False)
+        for each in configuration.files
+    ]
+    return replace(configuration, files=tuple(files))
+
+
+def _value(configuration: Configuration, lever: str) -> Any:
     path = lever.split(".")
     index = _origin(configuration, path[0])
     value = None if index is None else _reach(configuration.files[index].data, path)
@@ -49,7 +72,12 @@ def judge_configured(lever: str, planned: Any, configuration: Configuration, *, 
     """
     keys = (path or lever).split(".")
     effective = configured(configuration, path or lever)
-    state, because = _state(lever, planned, effective, keys, configuration)
+    state, because = _state(lever, planned, effective, keys, _as_started(configuration))
+    if state == states.IN_EFFECT:
+        because += next_start(configuration, lever, planned, path=path)
+    elif means_the_same(lever, _value(configuration, path or lever), planned):
+        changed = ", ".join(each.path for each in configuration.files if each.changed)
+        state, because = states.PENDING_RESTART, f"{changed} has changed since Synapse started; restart it"
     return Verdict(f"homeserver.{lever}", planned, effective, state, because, CONFIGURATION)
 
 

@@ -45,11 +45,16 @@ class Metrics:
 
 @dataclass(frozen=True)
 class ConfigurationFile:
-    """A file that Synapse was started with. changed: it is newer than the process."""
+    """A file that Synapse was started with.
+
+    data: what it holds now. changed: it is newer than the process. started: what a changed
+    one held when the process started, None where no backup proves it.
+    """
 
     path: str
     data: Mapping[str, Any]
     changed: bool
+    started: Optional[Mapping[str, Any]] = None
 
 
 @dataclass(frozen=True)
