@@ -17,7 +17,8 @@ description:
     their containers, and says of each whether it is in effect, and if not, why.
   - Cache sizes come from Synapse's metrics, parameters from C(pg_settings), limits and shared memory from the Docker
     Engine and from inside the container, the environment and the allocator from Synapse's process, and the rest from the
-    configuration files that Synapse was started with, as long as they are older than it.
+    configuration files that Synapse was started with. Of one that has changed since, the backup that
+    M(synapse.tuning.homeserver_file) keeps beside it tells what Synapse had read.
   - A source that can't be read makes its levers V(unknown), and says what is missing. It is never an error.
   - Changes nothing.
 options:
