@@ -198,7 +198,11 @@ def _replace_bytes(path: str, data: bytes, *, backup: bool) -> Optional[str]:
 
 
 def _back_up(target: str, attributes: _Attributes) -> str:
+    times = os.stat(target)
     with _staged(os.path.dirname(target), _read_bytes(target), attributes) as temp:
+        # Its age says whether a process that runs meanwhile has read just this.
+        with contextlib.suppress(OSError):
+            os.utime(temp, ns=(times.st_atime_ns, times.st_mtime_ns))
         while True:
             now = datetime.datetime.now(datetime.timezone.utc)
             kept = f"{target}.{now:%Y%m%dT%H%M%S.%fZ}.bak"

@@ -15,21 +15,13 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _files
-from ansible_collections.synapse.tuning.plugins.module_utils._core import units
 from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import is_known_cache, nearest_cache
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import FileProblem, PlanError, UnitError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import FileProblem, PlanError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver_values import means_the_same
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document, mask, same
 
 __all__ = ["Change", "Request", "dropin_beside", "means_the_same", "prepare", "write"]
 
-_SIZES = frozenset(
-    (
-        "event_cache_size",
-        "caches.cache_autotuning.max_cache_memory_usage",
-        "caches.cache_autotuning.target_cache_memory_usage",
-    )
-)
-_DURATIONS = frozenset(("caches.cache_autotuning.min_cache_ttl", "forgotten_room_retention_period"))
 _FACTORS = ("caches", "per_cache_factors")
 _POOL = ("database", "args")
 
@@ -101,19 +93,6 @@ class _Setting(NamedTuple):
 def dropin_beside(path: str) -> str:
     """The drop-in's path for a homeserver.yaml: C(homeserver.tuning.yaml)."""
     return re.sub(r"\.ya?ml$", "", path) + ".tuning.yaml"
-
-
-def means_the_same(lever: str, current: Any, planned: Any) -> bool:
-    """Whether Synapse reads both as the same: C(10K) is 10240, C(5m) is 300000, no value is no key."""
-    reader = units.synapse_bytes if lever in _SIZES else units.synapse_milliseconds if lever in _DURATIONS else None
-    if reader is not None and current is not None and planned is not None:
-        try:
-            return not isinstance(current, bool) and reader(current) == reader(planned)
-        except UnitError:
-            return False
-    if planned is None:
-        return current is None or current == {}
-    return same(current, planned)
 
 
 def prepare(request: Request) -> Change:

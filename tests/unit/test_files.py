@@ -204,6 +204,16 @@ def test_twenty_backups_in_a_row_are_all_kept(file):
     assert len(os.listdir(file.parent)) == 21
 
 
+def test_a_backup_is_as_old_as_the_text_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "homeserver.yaml"
+    file.write_text("one\n", encoding="utf-8")
+    os.utime(file, ns=(1_700_000_000_000_000_000, 1_700_000_000_123_456_789))
+    backup = _files.replace(str(file), "two\n", backup=True)
+    assert backup is not None
+    assert os.stat(backup).st_mtime_ns == 1_700_000_000_123_456_789
+    assert file.stat().st_mtime_ns > 1_700_000_000_123_456_789
+
+
 def test_twenty_backups_of_one_instant_are_all_kept(file, monkeypatch):
     """The clock moves by a microsecond at every third look."""
     looks = itertools.count()

@@ -21,6 +21,7 @@ __all__ = [
     "ceiling_bytes",
     "check_per_cache_factors",
     "is_known_cache",
+    "known_name",
     "largest_factor",
     "nearest_cache",
     "planned_per_cache_factors",
@@ -50,6 +51,12 @@ _BY_CANONICAL: Dict[str, Cache] = {_canonical(cache.name): cache for cache in CA
 def is_known_cache(name: str) -> bool:
     """Whether Synapse has such a cache; it takes any other name in silence, without effect."""
     return _canonical(name) in _BY_CANONICAL
+
+
+def known_name(name: str) -> Optional[str]:
+    """Synapse's own spelling of a cache's name, None where it has no such cache."""
+    cache = _BY_CANONICAL.get(_canonical(name))
+    return cache.name if cache else None
 
 
 def nearest_cache(name: str) -> Optional[str]:

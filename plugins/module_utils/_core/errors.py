@@ -12,6 +12,7 @@ __all__ = [
     "FileProblem",
     "PlanError",
     "ServiceError",
+    "SourceError",
     "TuningError",
     "UnitError",
     "YamlProblem",
@@ -40,3 +41,7 @@ class YamlProblem(TuningError):
 
 class ServiceError(TuningError):
     """A compose service that was not found, or found more than once."""
+
+
+class SourceError(TuningError):
+    """A running system, or what is needed to ask it, that cannot be read; says which and what would help."""

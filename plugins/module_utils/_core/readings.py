@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was read from a running system. A source that could not be read is a C(Missing), never an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional, Tuple, Union
+
+__all__ = [
+    "ComposeFile",
+    "Configuration",
+    "ConfigurationFile",
+    "Container",
+    "CronJob",
+    "Database",
+    "FileSetting",
+    "Metrics",
+    "Missing",
+    "Parameter",
+    "Process",
+    "Readings",
+    "RoleSetting",
+]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A source that was not read. why: one line that says so, and what would help."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Synapse's metrics.
+
+    version: that of the running Synapse, None where it does not say.
+    cache_sizes: the maximum of each cache that was used since the start.
+    """
+
+    version: Optional[str]
+    cache_sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ConfigurationFile:
+    """A file that Synapse was started with.
+
+    data: what it holds now. changed: it is newer than the process. started: what a changed
+    one held when the process started, None where no backup proves it.
+    """
+
+    path: str
+    data: Mapping[str, Any]
+    changed: bool
+    started: Optional[Mapping[str, Any]] = None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Synapse's files in the order in which they win, the last one most.
+
+    unread: a drop-in of ours that lies beside them, but that Synapse was not started with.
+    """
+
+    files: Tuple[ConfigurationFile, ...]
+    unread: Optional[ConfigurationFile] = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """Synapse's main process: its environment (planned variables only) and its allocator.
+
+    cache_factors: the variables SYNAPSE_CACHE_FACTOR_NAME that it has, which beat its files.
+    """
+
+    environment: Mapping[str, str]
+    cache_factors: Mapping[str, str]
+    jemalloc: bool
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container as the engine has it; sizes in bytes, 0 where there is no limit.
+
+    dev_shm: the size of /dev/shm as seen inside, None where that could not be read.
+    environment: the planned variables only; variables hold passwords.
+    """
+
+    name: str
+    image: str
+    memory_limit: int
+    memory_reservation: int
+    shm_size: int
+    dev_shm: Optional[int]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ComposeFile:
+    """What one compose file says now, by program (synapse, postgresql) and lever."""
+
+    path: str
+    said: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A row of pg_settings."""
+
+    setting: str
+    unit: Optional[str]
+    source: str
+    sourcefile: Optional[str]
+    pending_restart: bool
+
+
+@dataclass(frozen=True)
+class FileSetting:
+    """The row of pg_file_settings that wins; the files as they are now. error: why it can't be applied."""
+
+    setting: Optional[str]
+    sourcefile: str
+    error: Optional[str]
+
+
+@dataclass(frozen=True)
+class RoleSetting:
+    """An ALTER ROLE or ALTER DATABASE ... SET; None is every role, every database."""
+
+    role: Optional[str]
+    database: Optional[str]
+    name: str
+    setting: str
+
+
+@dataclass(frozen=True)
+class Database:
+    """PostgreSQL.
+
+    file_settings: None where the login may not read them.
+    connections: open client connections by (role, database).
+    """
+
+    version: str
+    parameters: Mapping[str, Parameter]
+    file_settings: Optional[Mapping[str, FileSetting]]
+    role_settings: Tuple[RoleSetting, ...]
+    connections: Mapping[Tuple[str, str], int]
+
+
+@dataclass(frozen=True)
+class CronJob:
+    """The compressor's entry of cron, and what its script says.
+
+    fields: minute, hour, day, month, weekday; None where the file has no entry.
+    script: its path; runnable: it is there and may be executed.
+    variables: chunk_size and number_of_chunks, as written in the script.
+    """
+
+    path: str
+    fields: Optional[Tuple[str, str, str, str, str]]
+    script: Optional[str]
+    runnable: bool
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Readings:
+    """All sources. compose_files: in the order in which they win, the last one most. cron: None to leave it out."""
+
+    metrics: Union[Metrics, Missing]
+    configuration: Union[Configuration, Missing]
+    process: Union[Process, Missing]
+    synapse: Union[Container, Missing]
+    postgresql: Union[Container, Missing]
+    database: Union[Database, Missing]
+    compose_files: Tuple[ComposeFile, ...] = ()
+    cron: Union[CronJob, Missing, None] = None

@@ -1,0 +1,220 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a running deployment by all of its sources; one that can't be read is a C(Missing)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
+
+from ansible_collections.synapse.tuning.plugins.module_utils import _compose_services as find
+from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import read_compose_files
+from ansible_collections.synapse.tuning.plugins.module_utils._core.effective import planned_values, planned_variables
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import (
+    ComposeFile,
+    Container,
+    Database,
+    Missing,
+    Process,
+    Readings,
+)
+from ansible_collections.synapse.tuning.plugins.module_utils._cron import read_cron
+from ansible_collections.synapse.tuning.plugins.module_utils._docker import (
+    Containers,
+    Engine,
+    Found,
+    by_name,
+    of_project,
+    service_data,
+)
+from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import (
+    ByLogin,
+    InContainer,
+    Login,
+    read_database,
+)
+from ansible_collections.synapse.tuning.plugins.module_utils._metrics import read_metrics
+from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess
+
+__all__ = ["Request", "read"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to read, and where.
+
+    plan: as plan_info returns it. project_dir: the Compose project's; synapse_service,
+    db_service: its services, None to find them; synapse_container, db_container: names
+    that win over them. login: None to ask in the container. cron_file: None to leave the
+    compressor out. timeout: seconds for each answer.
+    """
+
+    plan: Mapping[str, Any]
+    project_dir: Optional[str] = None
+    synapse_service: Optional[str] = None
+    db_service: Optional[str] = None
+    synapse_container: Optional[str] = None
+    db_container: Optional[str] = None
+    docker_host: Optional[str] = None
+    metrics_url: Optional[str] = None
+    login: Optional[Login] = None
+    cron_file: Optional[str] = None
+    timeout: float = 30
+
+
+def read(request: Request, *, connect: Callable[..., Containers] = Engine) -> Readings:
+    """Read all sources. Raises PlanError for what is no plan, and nothing else.
+
+    connect: makes the container engine; tests have another.
+    """
+    values = planned_values(request.plan)
+    variables = planned_variables(request.plan)
+    engine = _attempt(lambda: connect(host=request.docker_host, timeout=request.timeout))
+    found = _both(request, engine)
+    synapse, postgresql = found["synapse"], found["postgresql"]
+    process = _with(engine, synapse, SynapseProcess)
+    return Readings(
+        metrics=_metrics(request),
+        configuration=process if isinstance(process, Missing) else _attempt(process.configuration),
+        process=process if isinstance(process, Missing) else _attempt(lambda: _process(process, variables)),
+        synapse=_with(engine, synapse, lambda _engine, one: _container(one, variables, None)),
+        postgresql=_with(engine, postgresql, lambda one, other: _container(other, (), _dev_shm(one, other))),
+        database=_database(request, engine, postgresql, values["postgresql"]),
+        compose_files=tuple(_compose_files(found, variables)),
+        cron=_cron(request),
+    )
+
+
+def _attempt(action: Callable[[], _T]) -> Union[_T, Missing]:
+    try:
+        return action()
+    except TuningError as error:
+        return Missing(str(error))
+
+
+def _with(
+    engine: Union[Containers, Missing],
+    container: Union[Found, Missing],
+    action: Callable[[Containers, Found], _T],
+) -> Union[_T, Missing]:
+    if isinstance(engine, Missing):
+        return engine
+    if isinstance(container, Missing):
+        return container
+    one, other = engine, container
+    return _attempt(lambda: action(one, other))
+
+
+def _process(process: SynapseProcess, variables: Iterable[str]) -> Process:
+    return process.process(variables)
+
+
+def _metrics(request: Request) -> Any:
+    url = request.metrics_url
+    if not url:
+        return Missing(
+            "give metrics_url, where Synapse's metrics are (a listener of type metrics, enable_metrics: true)"
+        )
+    return _attempt(lambda: read_metrics(url, timeout=request.timeout))
+
+
+def _cron(request: Request) -> Any:
+    path = request.cron_file
+    return None if not path else _attempt(lambda: read_cron(path))
+
+
+# -- containers ----------------------------------------------------------------------
+def _both(request: Request, engine: Union[Containers, Missing]) -> Dict[str, Union[Found, Missing]]:
+    """The containers of Synapse and of PostgreSQL."""
+    containers = engine if isinstance(engine, Missing) else _attempt(engine.all)
+    if isinstance(containers, Missing):
+        return {"synapse": containers, "postgresql": containers}
+    there: Sequence[Found] = containers
+    project = of_project(there, request.project_dir) if request.project_dir else []
+    services = service_data(project)
+    place = str(request.project_dir)
+
+    def synapse_service() -> str:
+        return find.find_synapse(services, named=request.synapse_service, resolve=_as_it_is, file=place)
+
+    def synapse() -> Found:
+        if request.synapse_container:
+            return by_name(there, request.synapse_container)
+        return _of_service(project, synapse_service, request)
+
+    def postgresql() -> Found:
+        if request.db_container:
+            return by_name(there, request.db_container)
+
+        def service() -> str:
+            above = _attempt(synapse_service) if project else None
+            return find.find_database(
+                services,
+                synapse=above if isinstance(above, str) else None,
+                named=request.db_service,
+                resolve=_as_it_is,
+                file=place,
+            )
+
+        return _of_service(project, service, request)
+
+    return {"synapse": _attempt(synapse), "postgresql": _attempt(postgresql)}
+
+
+def _of_service(project: Sequence[Found], service: Callable[[], str], request: Request) -> Found:
+    if not request.project_dir:
+        raise SourceError("give project_dir, or the container's name")
+    if not project:
+        raise SourceError(f"no container is of the Compose project in {request.project_dir}; start it")
+    name = service()
+    return next(each for each in project if each.service == name)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _container(container: Found, variables: Iterable[str], dev_shm: Optional[int]) -> Container:
+    limits = container.details["HostConfig"]
+    environment = container.environment
+    return Container(
+        name=container.name,
+        image=str(container.details["Config"]["Image"]),
+        memory_limit=int(limits.get("Memory") or 0),
+        memory_reservation=int(limits.get("MemoryReservation") or 0),
+        shm_size=int(limits.get("ShmSize") or 0),
+        dev_shm=dev_shm,
+        environment={name: environment[name] for name in variables if name in environment},
+    )
+
+
+def _dev_shm(engine: Containers, container: Found) -> Optional[int]:
+    """The size of /dev/shm inside, None where it can't be read."""
+    try:
+        lines = engine.run(container.id, ["df", "-Pk", "/dev/shm"]).splitlines()  # noqa: S108 - only looked at
+        return int(lines[-1].split()[1]) * 1024
+    except (TuningError, IndexError, ValueError):
+        return None
+
+
+def _compose_files(found: Mapping[str, Union[Found, Missing]], variables: Sequence[str]) -> List[ComposeFile]:
+    there: List[Tuple[str, Found]] = [(name, each) for name, each in found.items() if isinstance(each, Found)]
+    composed = [(name, each) for name, each in there if each.service]
+    if not composed:
+        return []
+    first = composed[0][1]
+    services = {name: each.service for name, each in composed if each.working_dir == first.working_dir}
+    return read_compose_files(first.config_files, first.working_dir, services, variables)
+
+
+# -- PostgreSQL -----------------------------------------------------------------------
+def _database(
+    request: Request, engine: Union[Containers, Missing], container: Union[Found, Missing], names: Iterable[str]
+) -> Union[Database, Missing]:
+    login = request.login
+    if login is not None:
+        return _attempt(lambda: read_database(ByLogin(login, timeout=request.timeout), names))
+    return _with(engine, container, lambda one, other: read_database(InContainer(one, other), names))

@@ -1,0 +1,320 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Compare a plan with what is in effect on the running system."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: effective_info
+short_description: Compare a plan with what is in effect on the running system
+version_added: 0.2.0
+author:
+  - The synapse.tuning authors (@synapse-tuning)
+description:
+  - Reads every lever of a plan, as M(synapse.tuning.plan_info) makes it, back from the running Synapse, PostgreSQL and
+    their containers, and says of each whether it is in effect, and if not, why.
+  - Cache sizes come from Synapse's metrics, parameters from C(pg_settings), limits and shared memory from the Docker
+    Engine and from inside the container, the environment and the allocator from Synapse's process, and the rest from the
+    configuration files that Synapse was started with. Of one that has changed since, the backup that
+    M(synapse.tuning.homeserver_file) keeps beside it tells what Synapse had read.
+  - A source that can't be read makes its levers V(unknown), and says what is missing. It is never an error.
+  - Changes nothing.
+options:
+  plan:
+    description:
+      - The plan that M(synapse.tuning.plan_info) returns.
+    type: dict
+    required: true
+  project_dir:
+    description:
+      - The directory of the Compose project. Its containers are found by their labels.
+    type: path
+  synapse_service:
+    description:
+      - The service that runs Synapse's main process, where its image does not tell.
+    type: str
+  db_service:
+    description:
+      - The service that runs Synapse's PostgreSQL, where its image and what Synapse depends on do not tell.
+    type: str
+  synapse_container:
+    description:
+      - Synapse's container by its name, for those that Compose has not made. Wins over O(project_dir).
+    type: str
+  db_container:
+    description:
+      - PostgreSQL's container by its name, for those that Compose has not made. Wins over O(project_dir).
+    type: str
+  docker_host:
+    description:
+      - The Docker Engine's address, such as V(unix:///var/run/docker.sock).
+      - The default is what E(DOCKER_HOST) says, and else the local engine.
+    type: str
+  metrics_url:
+    description:
+      - Where Synapse's metrics are, as the host reaches them, such as V(http://127.0.0.1:9000/_synapse/metrics).
+      - Synapse has them with C(enable_metrics) and a listener of type C(metrics). Without them the cache levers are
+        V(unknown).
+    type: str
+  login_host:
+    description:
+      - The host, or the directory of the socket, of PostgreSQL.
+      - Without O(login_host), O(login_user) and O(login_port) PostgreSQL is asked by C(psql) in its container, as
+        E(POSTGRES_USER) over its socket, which needs no password with the official image.
+    type: str
+  login_port:
+    description:
+      - The port of PostgreSQL.
+    type: int
+  login_user:
+    description:
+      - The role to log in as. What the configuration files hold is shown to superusers only.
+    type: str
+  login_password:
+    description:
+      - Its password.
+    type: str
+  login_db:
+    description:
+      - The database to log in to. The default is V(postgres).
+    type: str
+  cron_file:
+    description:
+      - The file in C(/etc/cron.d) that runs the compressor.
+      - The levers of the compressor are left out where this is not given.
+    type: path
+  timeout:
+    description:
+      - Seconds to wait for each answer.
+    type: int
+    default: 30
+  fail_on_difference:
+    description:
+      - Fail, naming the levers, where any is known not to be in effect. V(unknown) ones are warned of.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode and return what it would return without.
+  diff_mode:
+    support: N/A
+    description: Will return details on what has changed.
+notes:
+  - What is missing among the requirements makes levers V(unknown).
+  - The metrics show only caches that were used since Synapse started; RV(levers[].because) says how many were compared. A
+    cache that was not used is judged by the configuration files.
+  - Of a container's environment nothing is returned but the variables of the plan.
+requirements:
+  - docker (Python)
+  - prometheus-client (Python)
+  - ruamel.yaml, for what Synapse's metrics do not show
+  - psycopg 3, to log in to PostgreSQL
+seealso:
+  - module: synapse.tuning.plan_info
+  - module: synapse.tuning.compose_file
+  - module: synapse.tuning.homeserver_file
+"""
+
+EXAMPLES = r"""
+- name: Plan for this host
+  synapse.tuning.plan_info:
+    users: 40
+  register: planned
+
+- name: See what of it is in effect
+  synapse.tuning.effective_info:
+    plan: "{{ planned.plan }}"
+    project_dir: /opt/synapse
+    metrics_url: http://127.0.0.1:9000/_synapse/metrics
+  register: running
+
+- name: Show what is not
+  ansible.builtin.debug:
+    msg: "{{ item.lever }}: planned {{ item.planned }}, is {{ item.effective }}, {{ item.state }}: {{ item.because }}"
+  loop: "{{ running.levers | rejectattr('ok') }}"
+
+- name: Fail where anything is not in effect
+  synapse.tuning.effective_info:
+    plan: "{{ planned.plan }}"
+    project_dir: /opt/synapse
+    metrics_url: http://127.0.0.1:9000/_synapse/metrics
+    cron_file: /etc/cron.d/synapse-tuning-opt-synapse
+    fail_on_difference: true
+
+- name: PostgreSQL is elsewhere, and Synapse's container was not made by Compose
+  synapse.tuning.effective_info:
+    plan: "{{ planned.plan }}"
+    synapse_container: matrix-synapse
+    login_host: db.example.org
+    login_user: postgres
+    login_password: "{{ vault_postgres_password }}"
+"""
+
+RETURN = r"""
+levers:
+  description: Every lever of the plan, planned against effective.
+  type: list
+  elements: dict
+  returned: success, and failure by O(fail_on_difference)
+  contains:
+    lever:
+      description: Its path in the plan, such as C(homeserver.caches.global_factor) or C(compose.postgresql.shm_size).
+      type: str
+    planned:
+      description: The planned value; null where it must not be set.
+      type: raw
+    effective:
+      description: The value on the running system; null where it is not set, or not known.
+      type: raw
+    state:
+      description:
+        - V(in_effect), as planned.
+        - V(pending_restart), the planned value is written, and needs a restart, a reload or a new container.
+        - V(overridden), the planned value is written, and something else wins.
+        - V(without_effect), it is set, and does nothing.
+        - V(not_applied), the planned value is written nowhere that was found.
+        - V(unknown), a source is missing.
+      type: str
+    because:
+      description: What overrides it, what is missing, what to do, or what proves it. One line.
+      type: str
+    source:
+      description: Where RV(levers[].effective) was read.
+      type: str
+    ok:
+      description:
+        - Whether it is as the plan wants it, V(in_effect), or V(without_effect) whatever its value, as
+          E(SYNAPSE_CACHE_FACTOR) is.
+      type: bool
+  sample:
+    - lever: homeserver.caches.global_factor
+      planned: 0.2
+      effective: 0.5
+      state: not_applied
+      because: "no file that Synapse was started with sets it (38 of 38 caches compared: 'x' holds 500 at most, planned 200)"
+      source: Synapse's metrics
+      ok: false
+    - lever: postgresql.shared_buffers
+      planned: 256MB
+      effective: 64MB
+      state: overridden
+      because: by the server's command line (-c), which wins over postgresql.auto.conf
+      source: pg_settings
+      ok: false
+summary:
+  description: How many levers are in each state.
+  type: dict
+  returned: success, and failure by O(fail_on_difference)
+  sample:
+    in_effect: 27
+    pending_restart: 0
+    overridden: 0
+    without_effect: 1
+    not_applied: 0
+    unknown: 0
+ok:
+  description: Whether all levers are as the plan wants them, none of them V(unknown).
+  type: bool
+  returned: success, and failure by O(fail_on_difference)
+versions:
+  description: What runs, by C(synapse) and C(postgresql), beside what was planned for.
+  type: dict
+  returned: success, and failure by O(fail_on_difference)
+  contains:
+    synapse:
+      description: As C(postgresql).
+      type: dict
+    postgresql:
+      description:
+        - C(planned), C(effective), the container's C(image), and whether they C(agrees).
+          Null where it is not known.
+      type: dict
+  sample:
+    synapse:
+      planned: 1.163.2
+      effective: 1.163.2
+      image: matrixdotorg/synapse:v1.163.2
+      agrees: true
+    postgresql:
+      planned: "17"
+      effective: "15.18"
+      image: postgres:15
+      agrees: false
+warnings:
+  description: Versions that the plan was not made for, and levers that are V(unknown).
+  type: list
+  elements: str
+  returned: when there are any
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.synapse.tuning.plugins.module_utils import _effective
+from ansible_collections.synapse.tuning.plugins.module_utils._core import effective
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
+from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import Login
+
+
+def request_of(params):
+    """The options as a request."""
+    login = {name: params[f"login_{name}"] for name in ("host", "port", "user", "password", "db")}
+    asked = any(login[name] is not None for name in ("host", "port", "user"))
+    names = ("synapse_service", "db_service", "synapse_container", "db_container", "docker_host")
+    return _effective.Request(
+        plan=params["plan"],
+        project_dir=params["project_dir"],
+        metrics_url=params["metrics_url"],
+        login=Login(**login) if asked else None,
+        cron_file=params["cron_file"],
+        timeout=params["timeout"],
+        **{name: params[name] for name in names},
+    )
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "plan": {"type": "dict", "required": True},
+            "project_dir": {"type": "path"},
+            "synapse_service": {"type": "str"},
+            "db_service": {"type": "str"},
+            "synapse_container": {"type": "str"},
+            "db_container": {"type": "str"},
+            "docker_host": {"type": "str"},
+            "metrics_url": {"type": "str"},
+            "login_host": {"type": "str"},
+            "login_port": {"type": "int"},
+            "login_user": {"type": "str"},
+            "login_password": {"type": "str", "no_log": True},
+            "login_db": {"type": "str"},
+            "cron_file": {"type": "path"},
+            "timeout": {"type": "int", "default": 30},
+            "fail_on_difference": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        readings = _effective.read(request_of(module.params))
+        verdicts = effective.judge(module.params["plan"], readings)
+    except TuningError as error:
+        module.fail_json(msg=str(error))
+    for warning in effective.warnings(module.params["plan"], readings, verdicts):
+        module.warn(warning)
+    result = {
+        "levers": [verdict.as_data() for verdict in verdicts],
+        "summary": effective.summary(verdicts),
+        "ok": all(verdict.ok for verdict in verdicts),
+        "versions": effective.versions(module.params["plan"], readings),
+    }
+    differing = effective.differing(verdicts)
+    if differing and module.params["fail_on_difference"]:
+        module.fail_json(msg=effective.complaint(differing), changed=False, **result)
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

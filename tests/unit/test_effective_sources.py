@@ -1,0 +1,373 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sources of effective_info, each with a made-up system behind its protocol."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from sample_plan import sample_plan
+
+from ansible_collections.synapse.tuning.plugins.module_utils import _docker, _effective, _metrics
+from ansible_collections.synapse.tuning.plugins.module_utils import _effective_postgresql as postgresql
+from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import read_compose_files
+from ansible_collections.synapse.tuning.plugins.module_utils._core import effective, readings
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
+from ansible_collections.synapse.tuning.plugins.module_utils._cron import read_cron
+from ansible_collections.synapse.tuning.plugins.module_utils._deps import Library
+from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess, started_at
+
+METRICS = """\
+# HELP synapse_build_info Build information
+# TYPE synapse_build_info gauge
+synapse_build_info{osversion="Linux",pythonversion="3.13",version="1.163.2 (b=develop,abc)"} 1.0
+# TYPE synapse_util_caches_cache_max_size gauge
+synapse_util_caches_cache_max_size{name="*getEvent*",server_name="a\\"b"} 5120.0
+synapse_util_caches_cache_max_size{name="state_cache",server_name="a"} 5e+04
+"""
+
+
+def found(service: str, *, image: str = "", running: bool = True, **changes: Any) -> _docker.Found:
+    labels = {
+        "com.docker.compose.service": service,
+        "com.docker.compose.project.working_dir": changes.pop("working_dir", "/srv/matrix"),
+        **changes.pop("labels", {}),
+    }
+    return _docker.Found(
+        id=f"id-of-{service}",
+        name=f"matrix-{service}-1",
+        labels=labels,
+        details={
+            "State": {"Running": running, "StartedAt": "2026-01-02T03:04:05.5Z"},
+            "Config": {"Image": image, "Env": changes.pop("environment", []), "Cmd": None},
+            "HostConfig": {"Memory": 1024**3, "MemoryReservation": 512 * 1024**2, "ShmSize": 64 * 1024**2},
+        },
+    )
+
+
+SYNAPSE = found("synapse", image="matrixdotorg/synapse:v1.163.2", environment=["MALLOC_CONF=x", "SECRET=s3cret"])
+DATABASE = found("db", image="postgres:17", environment=["POSTGRES_USER=me", "POSTGRES_PASSWORD=s3cret"])
+
+
+class FakeEngine:
+    """Answers by the words of a command; an answer that is missing is a failure."""
+
+    def __init__(self, containers: Sequence[_docker.Found] = (), **answers: str) -> None:
+        self.containers = list(containers)
+        self.answers = answers
+        self.users: list[str] = []
+
+    def all(self) -> list[_docker.Found]:
+        return self.containers
+
+    def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
+        self.users.append(user)
+        # A script's arguments tell it apart, not its text.
+        words = list(command)
+        key = " ".join(words[:1] + words[4:] if words[:2] == ["sh", "-c"] and words[3:] else words)
+        for name, answer in self.answers.items():
+            if name in key:
+                return answer
+        raise SourceError(f"'{command[0]}' fails in the container: {key}")
+
+
+# --- metrics -----------------------------------------------------------------------------------
+
+
+def test_metrics_are_read() -> None:
+    read = _metrics.parse_metrics(METRICS)
+    assert read == readings.Metrics("1.163.2", {"*getEvent*": 5120, "state_cache": 50000})
+
+
+@pytest.mark.parametrize("text", ["<html>not here</html>", "go_threads 5\n", ""])
+def test_other_texts_are_no_metrics(text: str) -> None:
+    with pytest.raises(SourceError, match="correct metrics_url"):
+        _metrics.parse_metrics(text)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        there = self.path == "/_synapse/metrics"
+        self.send_response(200 if there else 404)
+        self.end_headers()
+        self.wfile.write(METRICS.encode() if there else b"")
+
+    def log_message(self, *_arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_metrics_come_over_http(address: str) -> None:
+    assert _metrics.read_metrics(f"http://{address}/_synapse/metrics", timeout=5).version == "1.163.2"
+    with pytest.raises(SourceError, match=r"gives no metrics: .*Not Found") as refused:
+        _metrics.read_metrics(f"http://{address}/metrics", timeout=5)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "127.0.0.1:9000"])
+def test_only_http_is_asked(url: str) -> None:
+    with pytest.raises(SourceError, match="must start with http"):
+        _metrics.read_metrics(url, timeout=5)
+
+
+def test_a_password_in_the_url_is_not_shown() -> None:
+    with pytest.raises(SourceError) as refused:
+        _metrics.read_metrics("http://me:s3cret@127.0.0.1:1/_synapse/metrics", timeout=5)
+    assert "s3cret" not in str(refused.value)
+
+
+# --- libraries ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name", "use"),
+    [
+        (_metrics, "PROMETHEUS_CLIENT", lambda: _metrics.read_metrics("http://127.0.0.1:1", timeout=1)),
+        (_docker, "DOCKER", _docker.Engine),
+        (postgresql, "PSYCOPG", lambda: postgresql.ByLogin(postgresql.Login(), timeout=1)),
+    ],
+)
+def test_a_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch, adapter: Any, name: str, use: Any) -> None:
+    library = getattr(adapter, name)
+    monkeypatch.setattr(adapter, name, Library(name=library.name, reason=library.reason, error="Traceback"))
+    with pytest.raises(SourceError, match=f"^the library {library.name} is missing, needed to .*pip install") as said:
+        use()
+    assert "\n" not in str(said.value)
+
+
+# --- containers --------------------------------------------------------------------------------
+
+
+def test_containers_of_a_project_are_those_of_its_directory(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    mine = found("db", working_dir=str(tmp_path / "real"))
+    stopped = found("db", working_dir=str(tmp_path / "real"), running=False)
+    once = found("db", working_dir=str(tmp_path / "real"), labels={"com.docker.compose.oneoff": "True"})
+    everything = [stopped, once, found("db"), mine]
+    assert _docker.of_project(everything, str(tmp_path / "link")) == [mine, stopped]
+
+
+def test_a_container_by_name() -> None:
+    assert _docker.by_name([SYNAPSE, DATABASE], "matrix-db-1") is DATABASE
+    with pytest.raises(SourceError, match="no container 'nobody'"):
+        _docker.by_name([SYNAPSE], "nobody")
+
+
+# --- Synapse's process -------------------------------------------------------------------------
+
+PROCESS = {
+    "[s]ynapse": "/proc/17/cmdline\n/proc/7/cmdline\n/proc/1/cmdline\n",
+    "/proc/1/cmdline": "tini\0--\0python\0-m\0synapse.app.homeserver\0",
+    "/proc/7/cmdline": "python3\0-m\0synapse.app.homeserver\0--config-path\0/data/homeserver.yaml\0-c\0/data/conf.d\0",
+    "/proc/7/status": "Name:\tpython\nUid:\t991\t991\t991\t991\nGid:\t992\t992\t992\t992\n",
+    "/proc/7/environ": "MALLOC_CONF=x\0SYNAPSE_CACHE_FACTOR_GETEVENT=3\0SECRET=s3cret\0",
+    "/proc/7/maps": "7f00-7f01 r-xp /usr/lib/x86_64-linux-gnu/libjemalloc.so.2\n",
+}
+
+
+def test_the_process_is_found_behind_an_init() -> None:
+    engine = FakeEngine(**PROCESS)
+    process = SynapseProcess(engine, SYNAPSE).process(["MALLOC_CONF", "PYTHONMALLOC"])
+    assert process == readings.Process({"MALLOC_CONF": "x"}, {"SYNAPSE_CACHE_FACTOR_GETEVENT": "3"}, jemalloc=True)
+    # Its memory is its own user's to look at.
+    assert engine.users[-2:] == ["991:992", "991:992"]
+
+
+def test_the_files_it_was_started_with_are_read() -> None:
+    started = int(started_at(SYNAPSE))
+    files = {
+        "sh 7 /data/homeserver.yaml /data/conf.d": "/data/homeserver.yaml\n/data/conf.d/a.yaml\n",
+    }
+
+    class Engine(FakeEngine):
+        def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
+            if list(command[:2]) == ["sh", "-c"] and ".bak" in command[2]:
+                stamps = ("20260102T030400.000000Z", "20260102T030500.000000Z", "20260102T030600.000000Z")
+                ages = (started - 9, started - 5, started + 60)
+                return "".join(f"{age} {command[-1]}.{stamp}.bak\n" for age, stamp in zip(ages, stamps))
+            if command[-1].endswith(".yaml") and "stat" in command[2]:
+                return f"{started + (1 if 'conf.d' in command[-1] else 0)}\n"
+            if command[-1].endswith("030500.000000Z.bak"):
+                return "caches: {global_factor: 0.5}\n"
+            if command[-1].endswith(".yaml") and "cat" in command[2]:
+                if "tuning" in command[-1]:
+                    raise SourceError("no such file")
+                return "caches: {global_factor: 0.2}\n" if "conf.d" in command[-1] else "caches: {}\n"
+            return super().run(container, command, user=user)
+
+    configuration = SynapseProcess(Engine(**PROCESS, **files), SYNAPSE).configuration()
+    assert configuration == readings.Configuration(
+        (
+            readings.ConfigurationFile("/data/homeserver.yaml", {"caches": {}}, changed=False),
+            # Of three backups one was made after the start, and from a text of before it.
+            readings.ConfigurationFile(
+                "/data/conf.d/a.yaml",
+                {"caches": {"global_factor": 0.2}},
+                changed=True,
+                started={"caches": {"global_factor": 0.5}},
+            ),
+        )
+    )
+
+
+def test_a_container_without_synapse_says_so() -> None:
+    with pytest.raises(SourceError, match="not to be found"):
+        SynapseProcess(FakeEngine(), SYNAPSE)
+    with pytest.raises(SourceError, match="does not run; start it"):
+        SynapseProcess(FakeEngine(**PROCESS), found("synapse", running=False))
+
+
+# --- PostgreSQL --------------------------------------------------------------------------------
+
+
+class FakeServer:
+    def __init__(self, *, superuser: bool = True) -> None:
+        self.superuser = superuser
+
+    def text(self, statement: str) -> str:
+        rows: list[dict[str, Any]] = []
+        if "pg_settings" in statement:
+            row = {"unit": None, "source": "default", "sourcefile": None, "pending_restart": False}
+            rows = [
+                {**row, "name": "server_version", "setting": "15.18 (Debian 15.18-0)"},
+                {**row, "name": "work_mem", "setting": "4096", "unit": "kB"},
+                {**row, "name": "krb_server_keyfile", "setting": "secret"},
+            ]
+        elif "pg_file_settings" in statement:
+            if not self.superuser:
+                raise SourceError("permission denied")
+            rows = [{"name": "work_mem", "setting": each, "sourcefile": "/x.conf", "error": None} for each in "12"]
+        elif "pg_db_role_setting" in statement:
+            rows = [{"role": "synapse", "database": None, "assignment": "work_mem=1MB"}]
+            rows.append({"role": None, "database": "synapse", "assignment": "search_path=a=b"})
+        elif "pg_stat_activity" in statement:
+            rows = [{"role": "synapse", "database": "synapse", "count": 4}]
+        return json.dumps(rows)
+
+
+def test_a_database_is_read() -> None:
+    database = postgresql.read_database(FakeServer(), ["work_mem", "jit"])
+    assert database.version == "15.18"
+    assert set(database.parameters) == {"work_mem"}
+    # Of two lines in the files the last one counts.
+    assert database.file_settings == {"work_mem": readings.FileSetting("2", "/x.conf", None)}
+    assert database.role_settings == (readings.RoleSetting("synapse", None, "work_mem", "1MB"),)
+    assert database.connections == {("synapse", "synapse"): 4}
+
+
+def test_who_is_no_superuser_reads_no_files() -> None:
+    assert postgresql.read_database(FakeServer(superuser=False), ["work_mem"]).file_settings is None
+
+
+def test_psql_is_asked_as_the_images_own_user() -> None:
+    engine = FakeEngine(psql="text\n")
+    server = postgresql.InContainer(engine, DATABASE)
+    assert server.text("SELECT 1") == "text"
+    with pytest.raises(SourceError, match=r"fails in the container: psql .* -U me -d me -c SELECT 1"):
+        postgresql.InContainer(FakeEngine(), DATABASE).text("SELECT 1")
+
+
+# --- compose files and cron --------------------------------------------------------------------
+
+
+def test_compose_files_are_read_in_order(tmp_path: pathlib.Path) -> None:
+    compose, override = tmp_path / "compose.yml", tmp_path / "compose.override.yml"
+    compose.write_text(
+        "services:\n  synapse: {environment: [PYTHONMALLOC=malloc, SECRET=s3cret]}\n"
+        "  db: {mem_limit: '${LIMIT:-1g}', command: postgres -c jit=off}\n",
+        encoding="utf-8",
+    )
+    override.write_text("services: {db: {deploy: {resources: {limits: {memory: 300M}}}}}\n", encoding="utf-8")
+    services = {"synapse": "synapse", "postgresql": "db"}
+    # The override file came after the containers.
+    files = read_compose_files([str(compose)], str(tmp_path), services, ["PYTHONMALLOC"])
+    assert files == [
+        readings.ComposeFile(
+            str(compose),
+            {
+                "synapse": {"environment.PYTHONMALLOC": "malloc"},
+                "postgresql": {"memory_limit": "1g", "postgresql.jit": "off"},
+            },
+        ),
+        readings.ComposeFile(str(override), {"synapse": {}, "postgresql": {"memory_limit": "300M"}}),
+    ]
+
+
+def test_compose_files_that_are_gone_are_left_out(tmp_path: pathlib.Path) -> None:
+    assert read_compose_files([str(tmp_path / "none.yml")], str(tmp_path), {"synapse": "synapse"}, []) == []
+
+
+def test_the_entry_of_cron_is_read(tmp_path: pathlib.Path) -> None:
+    script = tmp_path / "50% done.sh"
+    script.write_text("#!/bin/sh\nchunk_size=500\nnumber_of_chunks=100\n", encoding="utf-8")
+    script.chmod(0o755)
+    file = tmp_path / "cron"
+    command = f"'{script}' --random-delay 1800".replace("%", r"\%")
+    file.write_text(f"# comment\nSHELL=/bin/sh\n17 3 * * 0 root {command}\n", encoding="utf-8")
+    job = read_cron(str(file))
+    assert job == readings.CronJob(
+        str(file), ("17", "3", "*", "*", "0"), str(script), True, {"chunk_size": "500", "number_of_chunks": "100"}
+    )
+    script.chmod(0o644)
+    file.write_text("#17 3 * * 0 root x\n", encoding="utf-8")
+    assert read_cron(str(file)).fields is None
+    assert read_cron(str(tmp_path / "none")).fields is None
+
+
+# --- all together ------------------------------------------------------------------------------
+
+
+def _request(**changes: Any) -> _effective.Request:
+    return _effective.Request(plan=sample_plan(), project_dir="/srv/matrix", **changes)
+
+
+def test_every_source_that_is_missing_is_named() -> None:
+    def refuse(**_options: Any) -> Any:
+        raise SourceError("the Docker Engine does not answer")
+
+    read = _effective.read(_request(), connect=refuse)
+    verdicts = effective.judge(sample_plan(), read)
+    assert {each.state for each in verdicts} == {"unknown"}
+    assert {each.because.partition(",")[0] for each in verdicts} == {
+        "give metrics_url",
+        "the Docker Engine does not answer",
+    }
+
+
+def test_services_are_found_by_their_images() -> None:
+    other = found("redis", image="redis:7")
+    read = _effective.read(_request(), connect=lambda **_options: FakeEngine([other, DATABASE, SYNAPSE], **PROCESS))
+    assert (read.synapse.name, read.postgresql.name) == ("matrix-synapse-1", "matrix-db-1")  # type: ignore[union-attr]
+    # df gave no answer, and no variable but the plan's is kept.
+    assert read.postgresql.dev_shm is None and read.postgresql.environment == {}  # type: ignore[union-attr]
+    assert "s3cret" not in repr(read)
+
+
+def test_a_service_that_is_not_there_is_named() -> None:
+    engine = FakeEngine([SYNAPSE])
+    read = _effective.read(_request(db_service="database"), connect=lambda **_options: engine)
+    assert isinstance(read.postgresql, readings.Missing)
+    assert "there is no service 'database' (there are: synapse)" in read.postgresql.why
+
+
+def test_a_project_without_containers_is_named() -> None:
+    read = _effective.read(_request(), connect=lambda **_options: FakeEngine())
+    assert isinstance(read.synapse, readings.Missing)
+    assert read.synapse.why == "no container is of the Compose project in /srv/matrix; start it"
