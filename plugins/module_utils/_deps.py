@@ -12,7 +12,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Optional
 
-__all__ = ["RUAMEL_YAML", "Library", "ruamel_yaml"]
+__all__ = ["PSYCOPG", "RUAMEL_YAML", "Library", "psycopg", "ruamel_yaml"]
 
 
 @dataclass(frozen=True)
@@ -47,4 +47,22 @@ RUAMEL_YAML = Library(
         "and Ubuntu, else 'pip install ruamel.yaml' for the Python that Ansible uses on this host"
     ),
     error=_ruamel_error,
+)
+
+psycopg: Any = None
+_psycopg_error: Optional[str] = None
+try:
+    import psycopg
+    import psycopg.sql
+except ImportError:
+    # Also where it is there without its C library, libpq.
+    _psycopg_error = traceback.format_exc()
+
+PSYCOPG = Library(
+    name="psycopg",
+    reason=(
+        "to talk to PostgreSQL: 'apt install python3-psycopg' on Debian and Ubuntu, else "
+        "'pip install \"psycopg[binary]\"' for the Python that Ansible uses on this host"
+    ),
+    error=_psycopg_error,
 )

@@ -15,7 +15,7 @@ PLUGINS = pathlib.Path(__file__).resolve().parents[2] / "plugins"
 COLLECTION = "ansible_collections.synapse.tuning.plugins."
 CORE = COLLECTION + "module_utils._core"
 # What an adapter may use beside the core, the other adapters and the standard library: one library a system.
-LIBRARIES = {"ruamel"}
+LIBRARIES = {"psycopg", "ruamel"}
 # What these import can't be seen from the text, neither by this test nor by what ships modules to a target.
 DYNAMIC = {"importlib", "imp", "runpy"}
 

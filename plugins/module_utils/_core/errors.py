@@ -9,7 +9,9 @@ a module passes it to the user as it stands.
 from __future__ import annotations
 
 __all__ = [
+    "DatabaseProblem",
     "FileProblem",
+    "ParameterError",
     "PlanError",
     "ServiceError",
     "TuningError",
@@ -40,3 +42,11 @@ class YamlProblem(TuningError):
 
 class ServiceError(TuningError):
     """A compose service that was not found, or found more than once."""
+
+
+class DatabaseProblem(TuningError):
+    """A PostgreSQL that cannot be reached, refuses, or is not ready for the change."""
+
+
+class ParameterError(TuningError):
+    """A parameter that PostgreSQL does not know, or a value that it would refuse."""
