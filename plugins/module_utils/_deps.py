@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one way to say that a Python library is missing on the target.
 
-Adapters import optional libraries from here; a module asks C(Library.missing)
-before it calls them, and fails with C(missing_required_lib(name, reason=reason)).
+Adapters import optional libraries from here, or from a C(_deps_*) of their own; a
+module asks C(Library.missing) before it calls them, and fails with
+C(missing_required_lib(name, reason=reason)).
 """
 
 from __future__ import annotations
@@ -12,17 +13,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Optional
 
-__all__ = [
-    "DOCKER",
-    "PROMETHEUS_CLIENT",
-    "PSYCOPG",
-    "RUAMEL_YAML",
-    "Library",
-    "docker",
-    "prometheus_parser",
-    "psycopg",
-    "ruamel_yaml",
-]
+__all__ = ["RUAMEL_YAML", "Library", "ruamel_yaml"]
 
 
 @dataclass(frozen=True)
@@ -57,52 +48,4 @@ RUAMEL_YAML = Library(
         "and Ubuntu, else 'pip install ruamel.yaml' for the Python that Ansible uses on this host"
     ),
     error=_ruamel_error,
-)
-
-docker: Any = None
-_docker_error: Optional[str] = None
-try:
-    import docker
-except ImportError:
-    _docker_error = traceback.format_exc()
-
-DOCKER = Library(
-    name="docker",
-    reason=(
-        "to ask the Docker Engine: 'apt install python3-docker' on Debian and Ubuntu, else "
-        "'pip install docker' for the Python that Ansible uses on this host"
-    ),
-    error=_docker_error,
-)
-
-prometheus_parser: Any = None
-_prometheus_error: Optional[str] = None
-try:
-    import prometheus_client.parser as prometheus_parser
-except ImportError:
-    _prometheus_error = traceback.format_exc()
-
-PROMETHEUS_CLIENT = Library(
-    name="prometheus-client",
-    reason=(
-        "to read Synapse's metrics: 'apt install python3-prometheus-client' on Debian and Ubuntu, else "
-        "'pip install prometheus-client' for the Python that Ansible uses on this host"
-    ),
-    error=_prometheus_error,
-)
-
-psycopg: Any = None
-_psycopg_error: Optional[str] = None
-try:
-    import psycopg
-except ImportError:
-    _psycopg_error = traceback.format_exc()
-
-PSYCOPG = Library(
-    name="psycopg",
-    reason=(
-        "to log in to PostgreSQL: 'apt install python3-psycopg' on Debian and Ubuntu, else "
-        "'pip install \"psycopg[binary]\"' for the Python that Ansible uses on this host"
-    ),
-    error=_psycopg_error,
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
-from ansible_collections.synapse.tuning.plugins.module_utils._deps import DOCKER, docker
+from ansible_collections.synapse.tuning.plugins.module_utils._deps_docker import DOCKER, docker
 
 __all__ = ["Containers", "Engine", "Found", "by_name", "of_project", "service_data"]
 

@@ -15,7 +15,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.readings impo
     Parameter,
     RoleSetting,
 )
-from ansible_collections.synapse.tuning.plugins.module_utils._deps import PSYCOPG, psycopg
+from ansible_collections.synapse.tuning.plugins.module_utils._deps_postgresql import PSYCOPG, psycopg
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Found
 
 __all__ = ["ByLogin", "InContainer", "Login", "Server", "read_database"]

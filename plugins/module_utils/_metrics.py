@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, Optional
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Metrics
-from ansible_collections.synapse.tuning.plugins.module_utils._deps import PROMETHEUS_CLIENT, prometheus_parser
+from ansible_collections.synapse.tuning.plugins.module_utils._deps_metrics import PROMETHEUS_CLIENT, prometheus_parser
 
 __all__ = ["parse_metrics", "read_metrics"]
 

@@ -9,7 +9,9 @@ a module passes it to the user as it stands.
 from __future__ import annotations
 
 __all__ = [
+    "DatabaseProblem",
     "FileProblem",
+    "ParameterError",
     "PlanError",
     "ServiceError",
     "SourceError",
@@ -45,3 +47,11 @@ class ServiceError(TuningError):
 
 class SourceError(TuningError):
     """A running system, or what is needed to ask it, that cannot be read; says which and what would help."""
+
+
+class DatabaseProblem(TuningError):
+    """A PostgreSQL that cannot be reached, refuses, or is not ready for the change."""
+
+
+class ParameterError(TuningError):
+    """A parameter that PostgreSQL does not know, or a value that it would refuse."""

@@ -196,9 +196,15 @@ def free_port() -> int:
 class Server:
     """A running PostgreSQL on the loopback interface, without a Unix socket."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(
+        self, installation: Installation, data: pathlib.Path, port: int, log: pathlib.Path, arguments: list[str]
+    ) -> None:
+        self.data = data
         self.port = port
-        self._process = process
+        self._installation = installation
+        self._arguments = arguments
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
     @contextlib.contextmanager
@@ -236,33 +242,50 @@ class Server:
             own = {"listen_addresses": "127.0.0.1", "port": str(port)}
             own["unix_socket_directories"] = ""
             given = [part for item in own.items() for part in ("-c", "=".join(item))]
-            with log.open("wb") as output:
-                process = subprocess.Popen(
-                    [str(reachable.bindir / "postgres"), "-D", str(data), *arguments, *given],
-                    cwd=directory,
-                    env=_ENVIRONMENT,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    **sandbox.unprivileged(),
-                )
+            server = cls(reachable, data, port, log, [*arguments, *given])
             try:
-                server = cls(process, port)
-                server._wait(reachable, directory, log)
+                server.up()
                 yield server
             finally:
-                # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(30)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                server.down()
 
-    def _wait(self, installation: Installation, cwd: pathlib.Path, log: pathlib.Path) -> None:
+    def up(self) -> None:
+        """Start, and wait until it answers."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [str(self._installation.bindir / "postgres"), "-D", str(self.data), *self._arguments],
+                cwd=self.data.parent,
+                env=_ENVIRONMENT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **sandbox.unprivileged(),
+            )
+        self._wait(self._process)
+
+    def down(self) -> None:
+        """Stop; SIGINT is PostgreSQL's fast shutdown: it does not wait for clients."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def restart(self) -> None:
+        """Stop and start."""
+        self.down()
+        self.up()
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and self._process.poll() is None:
-            ready = installation.run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), cwd=cwd)
+        while time.monotonic() < deadline and process.poll() is None:
+            ready = self._installation.run(
+                "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), cwd=self.data.parent
+            )
             if ready.returncode == 0:
                 return
             time.sleep(0.1)
-        raise AssertionError(f"PostgreSQL did not start: {log.read_text(encoding='utf-8')}")
+        raise AssertionError(f"PostgreSQL did not start: {self._log.read_text(encoding='utf-8')}")
