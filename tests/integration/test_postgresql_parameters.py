@@ -457,6 +457,8 @@ def test_what_postgresql_finds_itself(running):
     running.restart()
     change = run(running, parameters={"wal_buffers": -1})
     assert change.changed and change.parameters.pending_restart == ("wal_buffers",)
+    waiting = run(running, parameters={"wal_buffers": -1})
+    assert not waiting.changed and waiting.parameters.pending_restart == ("wal_buffers",)
     running.restart()
     assert not run(running, parameters={"wal_buffers": -1}).changed
     assert not run(running, parameters={"wal_buffers": -1}).parameters.pending_restart
