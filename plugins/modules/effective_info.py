@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: effective_info
 short_description: Compare a plan with what is in effect on the running system
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - The synapse.tuning authors (@synapse-tuning)
 description:

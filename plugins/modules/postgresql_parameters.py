@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: postgresql_parameters
 short_description: Bring a plan's parameters to a running PostgreSQL
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - The synapse.tuning authors (@synapse-tuning)
 description:
