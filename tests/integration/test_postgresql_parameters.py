@@ -167,7 +167,7 @@ def test_a_plan_is_brought_to_the_server(running):
         ("temp_buffers", "30.1MB"),
         ("temp_buffers", "12345kB"),
         ("statement_timeout", "1.7min"),
-        ("statement_timeout", "2500us"),
+        ("lock_timeout", "2500us"),
         ("idle_in_transaction_session_timeout", "1.5d"),
         ("vacuum_cost_delay", "1500us"),
         ("random_page_cost", "1e1"),
