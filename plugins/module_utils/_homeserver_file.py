@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _files
-from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import is_known_cache, nearest_cache
+from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import (
+    is_known_cache,
+    known_name,
+    nearest_cache,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import FileProblem, PlanError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver_values import means_the_same
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document, mask, same
 
-__all__ = ["Change", "Request", "dropin_beside", "means_the_same", "prepare", "write"]
+__all__ = ["Change", "Request", "dropin_beside", "prepare", "write"]
 
 _FACTORS = ("caches", "per_cache_factors")
 _POOL = ("database", "args")
@@ -167,7 +171,7 @@ def _databases(base: Document) -> List[Tuple[Tuple[str, ...], Any]]:
 def _spelling(base: Document, cache: str) -> str:
     """The cache's name as the file has it: Synapse compares letters only."""
     for name in base.get(_FACTORS) or ():
-        if isinstance(name, str) and is_known_cache(name) and nearest_cache(name) == nearest_cache(cache):
+        if isinstance(name, str) and is_known_cache(name) and known_name(name) == known_name(cache):
             return name
     return cache
 

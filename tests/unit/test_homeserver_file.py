@@ -16,13 +16,13 @@ from faults import NOBODY, ROOT, ignore_fork_warning, in_child
 from homeserver_cases import CASES
 from sample_plan import sample_plan
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _homeserver_file
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
     FileProblem,
     PlanError,
     TuningError,
     YamlProblem,
 )
+from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver_values import means_the_same
 from ansible_collections.synapse.tuning.plugins.module_utils._homeserver_file import Request, prepare, write
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -252,7 +252,7 @@ def test_factors_alone_need_a_reload_only(tmp_path):
     ],
 )
 def test_values_are_compared_as_synapse_reads_them(lever, current, planned, same):
-    assert _homeserver_file.means_the_same(lever, current, planned) is same
+    assert means_the_same(lever, current, planned) is same
 
 
 def test_autotuning_is_written_and_removed(tmp_path):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Dict, List
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import (
-    FACTOR_STEPS,
     ceiling_bytes,
     largest_factor,
     planned_per_cache_factors,
@@ -169,7 +168,7 @@ def _synapse_sizes(inputs: Inputs, *, usable: int) -> SynapseSizes:
     join_headroom = limit // join_share
     factor = largest_factor(
         room=limit - join_headroom - IDLE_PROCESS,
-        wish=max(factor_wish, FACTOR_STEPS[0]),
+        wish=factor_wish,
         own=own,
         event_cache_size=event_cache_size,
         fill=_TYPICAL_FILL,
