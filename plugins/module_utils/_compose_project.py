@@ -60,6 +60,11 @@ class Project:
         return cls(path, _override(directory), listed, variables)
 
     @property
+    def all_files(self) -> List[str]:
+        """The files that Compose reads in the directory, in order."""
+        return list(self.listed) if self.listed is not None else [self.path, *self.later_files]
+
+    @property
     def later_files(self) -> List[str]:
         """The existing files that Compose reads after the main one: what they set wins."""
         if self.listed is None:

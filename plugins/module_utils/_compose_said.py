@@ -15,7 +15,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.readings impo
 from ansible_collections.synapse.tuning.plugins.module_utils._deps import RUAMEL_YAML
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document
 
-__all__ = ["read_compose_files"]
+__all__ = ["finds_by_itself", "read_compose_files"]
 
 _SIZES = {
     "memory_limit": (("mem_limit",), ("deploy", "resources", "limits", "memory")),
@@ -50,6 +50,16 @@ def read_compose_files(
         except TuningError:
             continue
     return found
+
+
+def finds_by_itself(made_from: Sequence[str], directory: str) -> bool:
+    """Whether Compose, run in the directory without -f, reads these files."""
+    try:
+        project = Project.find(project_dir=directory)
+    except TuningError:
+        return False
+    known = {os.path.realpath(path) for path in project.all_files}
+    return all(os.path.realpath(path) in known for path in made_from)
 
 
 def _said(

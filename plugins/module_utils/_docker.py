@@ -31,6 +31,11 @@ class Found:
         return self.labels.get(f"{_PREFIX}service", "")
 
     @property
+    def project(self) -> str:
+        """The name of its Compose project, empty for none."""
+        return self.labels.get(f"{_PREFIX}project", "")
+
+    @property
     def working_dir(self) -> str:
         """The directory of its Compose project."""
         return self.labels.get(f"{_PREFIX}project.working_dir", "")

@@ -5,19 +5,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, TypeVar, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _compose_services as find
-from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import read_compose_files
+from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import finds_by_itself, read_compose_files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective import planned_values, planned_variables
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.listeners import metrics_url
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import (
     ComposeFile,
+    Configuration,
     Container,
     Database,
+    Metrics,
     Missing,
     Process,
     Readings,
+    RunningProject,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._cron import read_cron
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import (
@@ -34,7 +38,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgres
     Login,
     read_database,
 )
-from ansible_collections.synapse.tuning.plugins.module_utils._metrics import read_metrics
+from ansible_collections.synapse.tuning.plugins.module_utils._metrics import parse_metrics, read_metrics
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess
 
 __all__ = ["Request", "read"]
@@ -46,13 +50,13 @@ _T = TypeVar("_T")
 class Request:
     """What to read, and where.
 
-    plan: as plan_info returns it. project_dir: the Compose project's; synapse_service,
+    plan: as plan_info returns it, None to judge no lever. project_dir: the Compose project's; synapse_service,
     db_service: its services, None to find them; synapse_container, db_container: names
     that win over them. login: None to ask in the container. cron_file: None to leave the
     compressor out. timeout: seconds for each answer.
     """
 
-    plan: Mapping[str, Any]
+    plan: Optional[Mapping[str, Any]]
     project_dir: Optional[str] = None
     synapse_service: Optional[str] = None
     db_service: Optional[str] = None
@@ -70,21 +74,23 @@ def read(request: Request, *, connect: Callable[..., Containers] = Engine) -> Re
 
     connect: makes the container engine; tests have another.
     """
-    values = planned_values(request.plan)
-    variables = planned_variables(request.plan)
+    parameters = [] if request.plan is None else planned_values(request.plan)["postgresql"]
+    variables = [] if request.plan is None else planned_variables(request.plan)
     engine = _attempt(lambda: connect(host=request.docker_host, timeout=request.timeout))
     found = _both(request, engine)
     synapse, postgresql = found["synapse"], found["postgresql"]
     process = _with(engine, synapse, SynapseProcess)
+    configuration = process if isinstance(process, Missing) else _attempt(process.configuration)
     return Readings(
-        metrics=_metrics(request),
-        configuration=process if isinstance(process, Missing) else _attempt(process.configuration),
+        metrics=_metrics(request, process, configuration),
+        configuration=configuration,
         process=process if isinstance(process, Missing) else _attempt(lambda: _process(process, variables)),
         synapse=_with(engine, synapse, lambda _engine, one: _container(one, variables, None)),
         postgresql=_with(engine, postgresql, lambda one, other: _container(other, (), _dev_shm(one, other))),
-        database=_database(request, engine, postgresql, values["postgresql"]),
+        database=_database(request, engine, postgresql, parameters),
         compose_files=tuple(_compose_files(found, variables)),
         cron=_cron(request),
+        project=_project(found),
     )
 
 
@@ -112,13 +118,24 @@ def _process(process: SynapseProcess, variables: Iterable[str]) -> Process:
     return process.process(variables)
 
 
-def _metrics(request: Request) -> Any:
-    url = request.metrics_url
-    if not url:
+def _metrics(
+    request: Request, process: Union[SynapseProcess, Missing], configuration: Union[Configuration, Missing]
+) -> Union[Metrics, Missing]:
+    """By the URL that was given, else from inside the container by the one that Synapse's files say."""
+    given = request.metrics_url
+    if given:
+        return _attempt(lambda: read_metrics(given, timeout=request.timeout))
+    if isinstance(process, Missing):
+        return process
+    if isinstance(configuration, Missing):
+        return configuration
+    inside = metrics_url(configuration)
+    if inside is None:
         return Missing(
-            "give metrics_url, where Synapse's metrics are (a listener of type metrics, enable_metrics: true)"
+            "Synapse has no metrics: add enable_metrics: true and a listener of type metrics, or give metrics_url"
         )
-    return _attempt(lambda: read_metrics(url, timeout=request.timeout))
+    one, url = process, inside
+    return _attempt(lambda: parse_metrics(one.metrics(url, timeout=request.timeout), place=url))
 
 
 def _cron(request: Request) -> Any:
@@ -200,14 +217,32 @@ def _dev_shm(engine: Containers, container: Found) -> Optional[int]:
         return None
 
 
+def _composed(found: Mapping[str, Union[Found, Missing]]) -> Dict[str, Found]:
+    """Those that Compose has made, of one project."""
+    there = {name: each for name, each in found.items() if isinstance(each, Found) and each.service}
+    first = next(iter(there.values()), None)
+    return {name: each for name, each in there.items() if first and each.working_dir == first.working_dir}
+
+
 def _compose_files(found: Mapping[str, Union[Found, Missing]], variables: Sequence[str]) -> List[ComposeFile]:
-    there: List[Tuple[str, Found]] = [(name, each) for name, each in found.items() if isinstance(each, Found)]
-    composed = [(name, each) for name, each in there if each.service]
+    composed = _composed(found)
     if not composed:
         return []
-    first = composed[0][1]
-    services = {name: each.service for name, each in composed if each.working_dir == first.working_dir}
+    first = next(iter(composed.values()))
+    services = {name: each.service for name, each in composed.items()}
     return read_compose_files(first.config_files, first.working_dir, services, variables)
+
+
+def _project(found: Mapping[str, Union[Found, Missing]]) -> Optional[RunningProject]:
+    composed = _composed(found)
+    if not composed:
+        return None
+    first = next(iter(composed.values()))
+    return RunningProject(
+        name=first.project,
+        files=None if finds_by_itself(first.config_files, first.working_dir) else tuple(first.config_files),
+        services={name: each.service for name, each in composed.items()},
+    )
 
 
 # -- PostgreSQL -----------------------------------------------------------------------

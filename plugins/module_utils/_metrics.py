@@ -25,24 +25,31 @@ def read_metrics(url: str, *, timeout: float) -> Metrics:
 
     Raises SourceError: no library, nobody answers, no metrics there.
     """
-    if PROMETHEUS_CLIENT.missing:
-        raise SourceError(f"the library {PROMETHEUS_CLIENT.name} is missing, needed {PROMETHEUS_CLIENT.reason}")
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise SourceError("metrics_url must start with http:// or https://")
+    place = _without_login(url)
     try:
         with urllib.request.build_opener().open(url, timeout=timeout) as answer:
             text = answer.read(_LARGEST_ANSWER).decode("utf-8")
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise SourceError(f"{_without_login(url)} gives no metrics: {_reason(error)}; correct metrics_url") from error
-    return parse_metrics(text)
+        raise SourceError(f"{place} gives no metrics: {_reason(error)}; correct metrics_url") from error
+    return parse_metrics(text, place=place)
 
 
-def parse_metrics(text: str) -> Metrics:
-    """Read metrics in Prometheus' text format. Raises SourceError for other texts."""
+def parse_metrics(text: str, *, place: str) -> Metrics:
+    """Read metrics in Prometheus' text format. place: their URL, for the errors.
+
+    Raises SourceError: no library, another text.
+    """
+    if PROMETHEUS_CLIENT.missing:
+        raise SourceError(f"the library {PROMETHEUS_CLIENT.name} is missing, needed {PROMETHEUS_CLIENT.reason}")
     try:
-        return _metrics(prometheus_parser.text_string_to_metric_families(text))
+        found = _metrics(prometheus_parser.text_string_to_metric_families(text))
     except (ValueError, KeyError, IndexError) as error:
-        raise SourceError("what metrics_url gives is not in Prometheus' format; correct metrics_url") from error
+        raise SourceError(f"what {place} gives is not in Prometheus' format; correct metrics_url") from error
+    if found.version is None and not found.cache_sizes:
+        raise SourceError(f"{place} gives metrics, but none of Synapse; correct metrics_url")
+    return found
 
 
 def _metrics(families: Iterable[Any]) -> Metrics:
@@ -55,8 +62,6 @@ def _metrics(families: Iterable[Any]) -> Metrics:
             elif sample.name == _BUILD_INFO:
                 # A checkout adds its commit: "1.163.2 (b=develop,abcdef)".
                 version = sample.labels.get("version", "").partition(" ")[0] or None
-    if version is None and not sizes:
-        raise SourceError("metrics_url gives metrics, but none of Synapse; correct metrics_url")
     return Metrics(version=version, cache_sizes=sizes)
 
 

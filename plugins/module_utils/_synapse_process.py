@@ -9,10 +9,12 @@ process there, as containers lack that capability.
 from __future__ import annotations
 
 import datetime
+import os
 import posixpath
 import re
 from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.synapse.tuning.plugins.module_utils import _files
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_levers import DROPIN_NAME
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import (
@@ -37,12 +39,20 @@ for path; do
   else printf '%s\\n' "$path"; fi
 done
 """
-_MODIFIED = 'cd "/proc/$1/cwd" && stat -c %Y "$2"'
+# With fractions of a second: a file may have been written in the second of a start.
+_MODIFIED = 'cd "/proc/$1/cwd" && stat -Lc "%.Y %i" "$2"'
 # What our own backups were made from, with its age.
 _BACKUPS = """\
-cd "/proc/$1/cwd" && for file in "$(readlink -f "$2")".*.bak; do [ ! -f "$file" ] || stat -c '%Y %n' "$file"; done
+cd "/proc/$1/cwd" && for file in "$(readlink -f "$2")".*.bak; do [ ! -f "$file" ] || stat -c '%.Y %n' "$file"; done
 """
-_STAMP = re.compile(r"(\d+) (.*\.(\d{8}T\d{6})\.\d+Z\.bak)")
+_STAMP = re.compile(r"([\d.]+) (.*\.(\d{8}T\d{6})\.\d+Z\.bak)")
+# urllib, as an image need not have curl; a proxy has no business here.
+_ASK = """\
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+with opener.open(sys.argv[1], timeout=float(sys.argv[2])) as answer:
+    sys.stdout.buffer.write(answer.read())
+"""
 _READ = 'cd "/proc/$1/cwd" && cat "$2"'
 _FACTOR = "SYNAPSE_CACHE_FACTOR_"
 
@@ -86,12 +96,35 @@ class SynapseProcess:
                 unread = None
         return Configuration(files=files, unread=unread)
 
+    def metrics(self, url: str, *, timeout: float) -> str:
+        """What Synapse answers on a URL as it is inside, asked by its own Python."""
+        return self._run(self._arguments[0], "-c", _ASK, url, str(timeout))
+
     def _file(self, path: str) -> ConfigurationFile:
-        modified = int(self._run("sh", "-c", _MODIFIED, "sh", self._pid, path))
-        changed = modified > started_at(self._container)
+        modified, inode = self._run("sh", "-c", _MODIFIED, "sh", self._pid, path).split()
+        outside = self._replaced(path, int(inode))
+        if outside is not None:
+            data = Document.parse(outside, name=path, yaml_version="1.1").data or {}
+            return ConfigurationFile(path=path, data=data, changed=True, started=self._data(path))
+        changed = float(modified) > started_at(self._container)
         return ConfigurationFile(
             path=path, data=self._data(path), changed=changed, started=self._as_started(path) if changed else None
         )
+
+    def _replaced(self, path: str, inode: int) -> Optional[str]:
+        """The new text of a file that was replaced on the host, where the file alone is mounted.
+
+        The container keeps the old file, as such a mount is of the file and not of its name.
+        """
+        for mount in self._container.details.get("Mounts") or ():
+            source = str(mount.get("Source", ""))
+            if mount.get("Destination") != path or not os.path.isfile(source):
+                continue
+            try:
+                return None if os.stat(source).st_ino == inode else _files.read_text(source)
+            except (OSError, TuningError) as error:
+                raise SourceError(f"{source}, which is Synapse's {path}, can't be read: {error}") from error
+        return None
 
     def _data(self, path: str) -> Mapping[str, Any]:
         text = self._run("sh", "-c", _READ, "sh", self._pid, path)
@@ -105,7 +138,7 @@ class SynapseProcess:
                 if found is None:
                     continue
                 made = datetime.datetime.strptime(f"{found.group(3)}+0000", "%Y%m%dT%H%M%S%z").timestamp()
-                if int(found.group(1)) <= started <= made:
+                if float(found.group(1)) <= started <= made:
                     return self._data(found.group(2))
         except TuningError:  # a proof less
             pass

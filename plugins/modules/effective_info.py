@@ -25,8 +25,8 @@ options:
   plan:
     description:
       - The plan that M(synapse.tuning.plan_info) returns.
+      - Without it no lever is judged; RV(restarts), RV(missing) and RV(project) are there all the same.
     type: dict
-    required: true
   project_dir:
     description:
       - The directory of the Compose project. Its containers are found by their labels.
@@ -55,6 +55,7 @@ options:
   metrics_url:
     description:
       - Where Synapse's metrics are, as the host reaches them, such as V(http://127.0.0.1:9000/_synapse/metrics).
+      - Without it they are asked for inside Synapse's container, where its configuration says they are.
       - Synapse has them with C(enable_metrics) and a listener of type C(metrics). Without them the cache levers are
         V(unknown).
     type: str
@@ -128,7 +129,6 @@ EXAMPLES = r"""
   synapse.tuning.effective_info:
     plan: "{{ planned.plan }}"
     project_dir: /opt/synapse
-    metrics_url: http://127.0.0.1:9000/_synapse/metrics
   register: running
 
 - name: Show what is not
@@ -140,7 +140,6 @@ EXAMPLES = r"""
   synapse.tuning.effective_info:
     plan: "{{ planned.plan }}"
     project_dir: /opt/synapse
-    metrics_url: http://127.0.0.1:9000/_synapse/metrics
     cron_file: /etc/cron.d/synapse-tuning-opt-synapse
     fail_on_difference: true
 
@@ -148,6 +147,7 @@ EXAMPLES = r"""
   synapse.tuning.effective_info:
     plan: "{{ planned.plan }}"
     synapse_container: matrix-synapse
+    metrics_url: http://127.0.0.1:9000/_synapse/metrics
     login_host: db.example.org
     login_user: postgres
     login_password: "{{ vault_postgres_password }}"
@@ -243,6 +243,56 @@ versions:
       effective: "15.18"
       image: postgres:15
       agrees: false
+restarts:
+  description:
+    - What Synapse needs to take up its configuration files as they are now; empty for nothing, and where they can't be
+      read. At most one entry.
+    - What a changed compose file needs is for Compose to say.
+  type: list
+  elements: dict
+  returned: success, and failure by O(fail_on_difference)
+  contains:
+    service:
+      description: Synapse's service, or its container where that has none.
+      type: str
+    action:
+      description:
+        - V(reload) (the signal C(HUP)) where cache factors alone have changed and the metrics will show it, else
+          V(restart).
+      type: str
+    because:
+      description: The keys that differ from what Synapse was started with; the file where that is not known.
+      type: list
+      elements: str
+  sample:
+    - service: synapse
+      action: reload
+      because: [caches.global_factor]
+missing:
+  description: Why a source was not read, of those that were not.
+  type: dict
+  returned: success, and failure by O(fail_on_difference)
+  sample:
+    metrics: "Synapse has no metrics: add enable_metrics: true and a listener of type metrics, or give metrics_url"
+project:
+  description: The Compose project that the containers are of; null where there is none.
+  type: dict
+  returned: success, and failure by O(fail_on_difference)
+  contains:
+    name:
+      description: Its name.
+      type: str
+    files:
+      description: The files to name to Compose; null where it finds them by itself.
+      type: list
+      elements: str
+    services:
+      description: Its services that run C(synapse) and C(postgresql).
+      type: dict
+  sample:
+    name: synapse
+    files: null
+    services: {synapse: synapse, postgresql: db}
 warnings:
   description: Versions that the plan was not made for, and levers that are V(unknown).
   type: list
@@ -250,10 +300,13 @@ warnings:
   returned: when there are any
 """
 
+from dataclasses import asdict
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _effective
 from ansible_collections.synapse.tuning.plugins.module_utils._core import effective
+from ansible_collections.synapse.tuning.plugins.module_utils._core.due import due_of_synapse
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import Login
 
@@ -274,11 +327,21 @@ def request_of(params):
     )
 
 
+def restarts_of(readings):
+    """What Synapse needs, as the result shows it."""
+    due = due_of_synapse(readings)
+    if due is None:
+        return []
+    project = readings.project
+    service = project.services.get("synapse") if project else readings.synapse.name
+    return [{"service": service, "action": due.action, "because": list(due.because)}]
+
+
 def main():
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "plan": {"type": "dict", "required": True},
+            "plan": {"type": "dict"},
             "project_dir": {"type": "path"},
             "synapse_service": {"type": "str"},
             "db_service": {"type": "str"},
@@ -297,18 +360,22 @@ def main():
         },
         supports_check_mode=True,
     )
+    plan = module.params["plan"]
     try:
         readings = _effective.read(request_of(module.params))
-        verdicts = effective.judge(module.params["plan"], readings)
+        verdicts = [] if plan is None else effective.judge(plan, readings)
     except TuningError as error:
         module.fail_json(msg=str(error))
-    for warning in effective.warnings(module.params["plan"], readings, verdicts):
+    for warning in [] if plan is None else effective.warnings(plan, readings, verdicts):
         module.warn(warning)
     result = {
         "levers": [verdict.as_data() for verdict in verdicts],
         "summary": effective.summary(verdicts),
         "ok": all(verdict.ok for verdict in verdicts),
-        "versions": effective.versions(module.params["plan"], readings),
+        "versions": effective.versions(plan, readings),
+        "restarts": restarts_of(readings),
+        "missing": readings.missing,
+        "project": None if readings.project is None else asdict(readings.project),
     }
     differing = effective.differing(verdicts)
     if differing and module.params["fail_on_difference"]:

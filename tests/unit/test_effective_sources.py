@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import threading
@@ -81,14 +82,14 @@ class FakeEngine:
 
 
 def test_metrics_are_read() -> None:
-    read = _metrics.parse_metrics(METRICS)
+    read = _metrics.parse_metrics(METRICS, place="http://here")
     assert read == readings.Metrics("1.163.2", {"*getEvent*": 5120, "state_cache": 50000})
 
 
 @pytest.mark.parametrize("text", ["<html>not here</html>", "go_threads 5\n", ""])
 def test_other_texts_are_no_metrics(text: str) -> None:
     with pytest.raises(SourceError, match="correct metrics_url"):
-        _metrics.parse_metrics(text)
+        _metrics.parse_metrics(text, place="http://here")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -138,7 +139,7 @@ def test_a_password_in_the_url_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("adapter", "name", "use"),
     [
-        (_metrics, "PROMETHEUS_CLIENT", lambda: _metrics.read_metrics("http://127.0.0.1:1", timeout=1)),
+        (_metrics, "PROMETHEUS_CLIENT", lambda: _metrics.parse_metrics(METRICS, place="http://here")),
         (_docker, "DOCKER", _docker.Engine),
         (postgresql, "PSYCOPG", lambda: postgresql.ByLogin(postgresql.Login(), timeout=1)),
     ],
@@ -203,7 +204,7 @@ def test_the_files_it_was_started_with_are_read() -> None:
                 ages = (started - 9, started - 5, started + 60)
                 return "".join(f"{age} {command[-1]}.{stamp}.bak\n" for age, stamp in zip(ages, stamps))
             if command[-1].endswith(".yaml") and "stat" in command[2]:
-                return f"{started + (1 if 'conf.d' in command[-1] else 0)}\n"
+                return f"{started + (0.9 if 'conf.d' in command[-1] else 0)} 4711\n"
             if command[-1].endswith("030500.000000Z.bak"):
                 return "caches: {global_factor: 0.5}\n"
             if command[-1].endswith(".yaml") and "cat" in command[2]:
@@ -224,6 +225,31 @@ def test_the_files_it_was_started_with_are_read() -> None:
                 started={"caches": {"global_factor": 0.5}},
             ),
         )
+    )
+
+
+def test_a_file_that_was_replaced_under_its_mount_is_seen(tmp_path: pathlib.Path) -> None:
+    # Such a mount is of the file: the container has the old one until it starts again.
+    outside = tmp_path / "homeserver.yaml"
+    outside.write_text("caches: {global_factor: 0.2}\n", encoding="utf-8")
+    mounts = [{"Type": "bind", "Source": str(outside), "Destination": "/data/homeserver.yaml"}]
+    container = dataclasses.replace(SYNAPSE, details={**SYNAPSE.details, "Mounts": mounts})
+    inodes = {"old": 1, "same": outside.stat().st_ino}
+
+    def file_with(inode: int) -> readings.ConfigurationFile:
+        class Engine(FakeEngine):
+            def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
+                if list(command[:2]) == ["sh", "-c"] and "stat" in command[2]:
+                    return f"1 {inode}\n"
+                return super().run(container, command, user=user)
+
+        answers = {"sh 7 /data/homeserver.yaml /data/conf.d": "/data/homeserver.yaml\n", "sh 7 /data/h": "caches: {}\n"}
+        (file,) = SynapseProcess(Engine(**PROCESS, **answers), container).configuration().files
+        return file
+
+    assert file_with(inodes["same"]) == readings.ConfigurationFile("/data/homeserver.yaml", {"caches": {}}, False)
+    assert file_with(inodes["old"]) == readings.ConfigurationFile(
+        "/data/homeserver.yaml", {"caches": {"global_factor": 0.2}}, changed=True, started={"caches": {}}
     )
 
 
@@ -345,10 +371,8 @@ def test_every_source_that_is_missing_is_named() -> None:
     read = _effective.read(_request(), connect=refuse)
     verdicts = effective.judge(sample_plan(), read)
     assert {each.state for each in verdicts} == {"unknown"}
-    assert {each.because.partition(",")[0] for each in verdicts} == {
-        "give metrics_url",
-        "the Docker Engine does not answer",
-    }
+    assert {each.because for each in verdicts} == {"the Docker Engine does not answer"}
+    assert set(read.missing) == {"metrics", "configuration", "process", "synapse", "postgresql", "database"}
 
 
 def test_services_are_found_by_their_images() -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import verdict as states
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_containers import judge_containers
@@ -76,12 +76,12 @@ def summary(verdicts: Sequence[Verdict]) -> Dict[str, int]:
     return {state: sum(each.state == state for each in verdicts) for state in states.STATES}
 
 
-def versions(plan: Mapping[str, Any], readings: Readings) -> Dict[str, Dict[str, Any]]:
-    """What runs beside what was planned for; None where it is not known.
+def versions(plan: Optional[Mapping[str, Any]], readings: Readings) -> Dict[str, Dict[str, Any]]:
+    """What runs beside what was planned for; None where it is not known, or nothing was planned.
 
     Not levers: a plan decides a version for a new deployment only.
     """
-    host = plan["host"]
+    host = {} if plan is None else plan["host"]
     running: Dict[str, Any] = {
         "synapse": readings.metrics.version if isinstance(readings.metrics, Metrics) else None,
         "postgresql": readings.database.version if isinstance(readings.database, Database) else None,
@@ -96,7 +96,7 @@ def versions(plan: Mapping[str, Any], readings: Readings) -> Dict[str, Dict[str,
             "image": getattr(container, "image", None),
             # PostgreSQL is planned for by its major version.
             "agrees": None
-            if effective is None
+            if effective is None or planned is None
             else str(planned) == (effective if program == "synapse" else effective.partition(".")[0]),
         }
     return found

@@ -29,11 +29,11 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.readings impo
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import synapse_bytes
 from ansible_collections.synapse.tuning.plugins.module_utils._core.verdict import Verdict
 
-__all__ = ["GLOBAL_FACTOR", "METRICS", "CacheJudge", "is_cache_lever"]
+__all__ = ["GLOBAL_FACTOR", "METRICS", "PER_CACHE_FACTORS", "CacheJudge", "is_cache_lever"]
 
 METRICS = "Synapse's metrics"
 GLOBAL_FACTOR = "caches.global_factor"
-_PER_CACHE = "caches.per_cache_factors."
+PER_CACHE_FACTORS = "caches.per_cache_factors."
 _EVENTS = "*getEvent*"
 _EVENT_CACHE_SIZE = "event_cache_size"
 _VARIABLE = "SYNAPSE_CACHE_FACTOR"
@@ -41,7 +41,7 @@ _VARIABLE = "SYNAPSE_CACHE_FACTOR"
 
 def is_cache_lever(lever: str) -> bool:
     """Whether the metrics show this lever of homeserver.yaml."""
-    return lever in (GLOBAL_FACTOR, _EVENT_CACHE_SIZE) or lever.startswith(_PER_CACHE)
+    return lever in (GLOBAL_FACTOR, _EVENT_CACHE_SIZE) or lever.startswith(PER_CACHE_FACTORS)
 
 
 class CacheJudge:
@@ -53,9 +53,9 @@ class CacheJudge:
         self._process: Union[Process, Missing] = readings.process
         self._factor = float(planned.get(GLOBAL_FACTOR) or 0.5)
         self._own = {
-            lever[len(_PER_CACHE) :]: float(value)
+            lever[len(PER_CACHE_FACTORS) :]: float(value)
             for lever, value in planned.items()
-            if lever.startswith(_PER_CACHE) and value is not None
+            if lever.startswith(PER_CACHE_FACTORS) and value is not None
         }
         self._event_cache_size = synapse_bytes(planned.get(_EVENT_CACHE_SIZE) or "10K")
         self._expected = cache_entries(
@@ -76,7 +76,11 @@ class CacheJudge:
     # -- factors -----------------------------------------------------------------
     def _judge_factor(self, lever: str, planned: Any, metrics: Metrics) -> Verdict:
         own = {known_name(name) for name in self._own}
-        names = [known_name(lever[len(_PER_CACHE) :])] if lever.startswith(_PER_CACHE) else set(self._expected) - own
+        names = (
+            [known_name(lever[len(PER_CACHE_FACTORS) :])]
+            if lever.startswith(PER_CACHE_FACTORS)
+            else set(self._expected) - own
+        )
         sizes = {name: size for name, size in metrics.cache_sizes.items() if name in names}
         wrong = sorted(name for name, size in sizes.items() if size != self._expected[name])
         by_files = self._by_files(lever, planned)
@@ -139,7 +143,7 @@ class CacheJudge:
             return None
         variable, value = found[names[0]]
         try:
-            planned = self._own.get(lever[len(_PER_CACHE) :], self._factor)
+            planned = self._own.get(lever[len(PER_CACHE_FACTORS) :], self._factor)
             return None if float(value) == planned else (variable, value)
         except ValueError:
             return variable, value
@@ -178,6 +182,6 @@ class CacheJudge:
         own: Dict[Optional[str], float] = {known_name(name): factor for name, factor in self._own.items()}
         factors: List[Any] = [own.get(_EVENTS, self._factor)]
         if isinstance(self._configuration, Configuration):
-            one = configured(self._configuration, _PER_CACHE + _EVENTS)
+            one = configured(self._configuration, PER_CACHE_FACTORS + _EVENTS)
             factors.append(configured(self._configuration, GLOBAL_FACTOR) if one is None else one)
         return [float(each) for each in factors if isinstance(each, (int, float))]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 __all__ = [
     "ComposeFile",
@@ -21,6 +21,7 @@ __all__ = [
     "Process",
     "Readings",
     "RoleSetting",
+    "RunningProject",
 ]
 
 
@@ -167,8 +168,25 @@ class CronJob:
 
 
 @dataclass(frozen=True)
+class RunningProject:
+    """The Compose project that the containers are of.
+
+    files: those to name to Compose, None where it finds them by itself.
+    services: program (synapse, postgresql) to its service.
+    """
+
+    name: str
+    files: Optional[Tuple[str, ...]]
+    services: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Readings:
-    """All sources. compose_files: in the order in which they win, the last one most. cron: None to leave it out."""
+    """All sources.
+
+    compose_files: in the order in which they win, the last one most. cron: None to leave
+    it out. project: None where Compose has made no container.
+    """
 
     metrics: Union[Metrics, Missing]
     configuration: Union[Configuration, Missing]
@@ -178,3 +196,11 @@ class Readings:
     database: Union[Database, Missing]
     compose_files: Tuple[ComposeFile, ...] = ()
     cron: Union[CronJob, Missing, None] = None
+    project: Optional[RunningProject] = None
+
+    @property
+    def missing(self) -> Dict[str, str]:
+        """Why a source was not read, of those that were not."""
+        names = ("metrics", "configuration", "process", "synapse", "postgresql", "database", "cron")
+        sources = {name: getattr(self, name) for name in names}
+        return {name: source.why for name, source in sources.items() if isinstance(source, Missing)}

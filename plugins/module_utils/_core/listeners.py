@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where Synapse has its metrics, by its own configuration."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Optional
+
+from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_configuration import configured
+from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Configuration
+
+__all__ = ["metrics_url"]
+
+_EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - only looked for
+
+
+def metrics_url(configuration: Configuration) -> Optional[str]:
+    """The URL of the metrics as seen from where Synapse runs; None where it has none in plain HTTP."""
+    if configured(configuration, "enable_metrics") is not True:
+        return None
+    listeners = configured(configuration, "listeners")
+    for listener in listeners if isinstance(listeners, list) else ():
+        if isinstance(listener, Mapping) and _has_metrics(listener) and not listener.get("tls"):
+            return f"http://{_address(listener)}:{listener.get('port')}/_synapse/metrics"
+    return None
+
+
+def _has_metrics(listener: Mapping[str, Any]) -> bool:
+    if not isinstance(listener.get("port"), int):
+        return False
+    resources = listener.get("resources") or []
+    return listener.get("type") == "metrics" or any(
+        "metrics" in (each.get("names") or []) for each in resources if isinstance(each, Mapping)
+    )
+
+
+def _address(listener: Mapping[str, Any]) -> str:
+    addresses = listener.get("bind_addresses") or [listener.get("bind_address") or ""]
+    if any(address in _EVERYWHERE for address in addresses):
+        return "127.0.0.1"
+    return f"[{addresses[0]}]" if ":" in str(addresses[0]) else str(addresses[0])
