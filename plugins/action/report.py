@@ -16,7 +16,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.report import
 _NARROWEST = 100
 _WIDEST = 120
 
-_RESULTS = ("deployment", "compose", "homeserver")
+_RESULTS = ("deployment", "compose", "homeserver", "effective")
 
 
 class ActionModule(ActionBase):
@@ -38,9 +38,14 @@ class ActionModule(ActionBase):
                 "plan_path": {"type": "str", "default": ""},
                 "project_dir": {"type": "str", "default": ""},
                 "compressor": {"type": "dict"},
+                "apply": {"type": "bool", "default": False},
+                "interruptions": {"type": "list", "elements": "str"},
+                "effective": {"type": "dict"},
+                "only_verified": {"type": "bool", "default": False},
                 "width": {"type": "int"},
             }
         )
+        only_verified = arguments.pop("only_verified")
         width = arguments.pop("width") or min(max(Display().columns, _NARROWEST), _WIDEST)
         for name in _RESULTS:
             arguments[name] = _ran(arguments[name])
@@ -49,7 +54,7 @@ class ActionModule(ActionBase):
             check_mode=bool(self._task.check_mode),
             **arguments,
         )
-        Display().display(render(run, width=width))
+        Display().display(render(run, width=width, only_verified=only_verified))
         return {"changed": False}
 
 

@@ -91,6 +91,7 @@ def read(request: Request, *, connect: Callable[..., Containers] = Engine) -> Re
         compose_files=tuple(_compose_files(found, variables)),
         cron=_cron(request),
         project=_project(found),
+        engine=engine if isinstance(engine, Missing) else None,
     )
 
 

@@ -243,6 +243,10 @@ versions:
       effective: "15.18"
       image: postgres:15
       agrees: false
+complaint:
+  description: One line that names the levers which are known not to be in effect, and why; empty where there is none.
+  type: str
+  returned: success, and failure by O(fail_on_difference)
 restarts:
   description:
     - What Synapse needs to take up its configuration files as they are now; empty for nothing, and where they can't be
@@ -373,13 +377,13 @@ def main():
         "summary": effective.summary(verdicts),
         "ok": all(verdict.ok for verdict in verdicts),
         "versions": effective.versions(plan, readings),
+        "complaint": effective.complaint(effective.differing(verdicts)),
         "restarts": restarts_of(readings),
         "missing": readings.missing,
         "project": None if readings.project is None else asdict(readings.project),
     }
-    differing = effective.differing(verdicts)
-    if differing and module.params["fail_on_difference"]:
-        module.fail_json(msg=effective.complaint(differing), changed=False, **result)
+    if result["complaint"] and module.params["fail_on_difference"]:
+        module.fail_json(msg=result["complaint"], changed=False, **result)
     module.exit_json(changed=False, **result)
 
 

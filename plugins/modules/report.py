@@ -12,8 +12,8 @@ short_description: Print a plan and what became of it as a table
 version_added: 0.1.0
 author: The synapse.tuning authors (@synapse-tuning)
 description:
-  - Prints each lever of the plan, what it was and is and why, the memory budget, the services to restart with the
-    commands for it, warnings and advice.
+  - Prints each lever of the plan, what it was and is and why, the memory budget, what was interrupted or the services to
+    restart with the commands for it, what was read back from the running system, warnings and advice.
   - Runs on the controller and changes nothing. The table is written past the callback plugin, so that it is readable;
     with a callback that prints JSON, leave the task out.
   - Nothing secret is printed, for neither the plan nor the levers hold secrets.
@@ -46,6 +46,25 @@ options:
       - The variable C(synapse_tuning_compressor_result) of the role P(synapse.tuning.compressor#role).
       - Without it, that section is left out.
     type: dict
+  apply:
+    description: Whether the run brings the containers up; else it says what to type.
+    type: bool
+    default: false
+  interruptions:
+    description:
+      - What the run has interrupted, one line each, as the filter P(synapse.tuning.interruptions#filter) says it.
+      - Without it nothing was applied.
+    type: list
+    elements: str
+  effective:
+    description:
+      - What M(synapse.tuning.effective_info) returned.
+      - Without it, that section is left out.
+    type: dict
+  only_verified:
+    description: Print nothing but O(effective).
+    type: bool
+    default: false
   width:
     description: Characters a line. By default the terminal's width, but at least 100 and at most 120.
     type: int

@@ -372,7 +372,7 @@ def test_every_source_that_is_missing_is_named() -> None:
     verdicts = effective.judge(sample_plan(), read)
     assert {each.state for each in verdicts} == {"unknown"}
     assert {each.because for each in verdicts} == {"the Docker Engine does not answer"}
-    assert set(read.missing) == {"metrics", "configuration", "process", "synapse", "postgresql", "database"}
+    assert set(read.missing) == {"engine", "metrics", "configuration", "process", "synapse", "postgresql", "database"}
 
 
 def test_services_are_found_by_their_images() -> None:

@@ -103,7 +103,9 @@ def versions(plan: Optional[Mapping[str, Any]], readings: Readings) -> Dict[str,
 
 
 def complaint(verdicts: Sequence[Verdict]) -> str:
-    """One line that names the levers which are not in effect, and why."""
+    """One line that names the levers which are not in effect, and why; empty for none."""
+    if not verdicts:
+        return ""
     named = "; ".join(
         f"{each.lever} ({_show(each.effective)}, planned {_show(each.planned)}) {each.state}: {each.because}"
         for each in verdicts

@@ -185,7 +185,8 @@ class Readings:
     """All sources.
 
     compose_files: in the order in which they win, the last one most. cron: None to leave
-    it out. project: None where Compose has made no container.
+    it out. project: None where Compose has made no container. engine: why the container
+    engine does not answer, None where it does.
     """
 
     metrics: Union[Metrics, Missing]
@@ -197,10 +198,11 @@ class Readings:
     compose_files: Tuple[ComposeFile, ...] = ()
     cron: Union[CronJob, Missing, None] = None
     project: Optional[RunningProject] = None
+    engine: Optional[Missing] = None
 
     @property
     def missing(self) -> Dict[str, str]:
         """Why a source was not read, of those that were not."""
-        names = ("metrics", "configuration", "process", "synapse", "postgresql", "database", "cron")
+        names = ("engine", "metrics", "configuration", "process", "synapse", "postgresql", "database", "cron")
         sources = {name: getattr(self, name) for name in names}
         return {name: source.why for name, source in sources.items() if isinstance(source, Missing)}

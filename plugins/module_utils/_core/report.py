@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run of the playbook tells its user: the plan, the memory, what to restart."""
+"""What a run of the playbook tells its user: the plan, the memory, what was or is to be restarted, what holds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import units
+from ansible_collections.synapse.tuning.plugins.module_utils._core.report_verified import verified_section
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table import Column, paragraph, table
 
 __all__ = ["Run", "render"]
@@ -58,6 +59,9 @@ class Run:
     deployment: what the module deployment returned, where it ran.
     plan_path: where the plan lies.
     project_dir: where C(docker compose) is to be run.
+    apply: the run brings the containers up; else it writes files and says what to type.
+    interruptions: what it said would be interrupted, and then did; None where it did not come to that.
+    effective: what effective_info returned; None leaves the section out.
     compressor: C(state) (installed, skipped, removed), C(reason), C(script),
         C(cron_file), C(schedule); None leaves the section out.
     """
@@ -71,6 +75,9 @@ class Run:
     plan_path: str = ""
     project_dir: str = ""
     compressor: Optional[Mapping[str, Any]] = None
+    apply: bool = False
+    interruptions: Optional[Sequence[str]] = None
+    effective: Optional[Mapping[str, Any]] = None
 
     @property
     def created(self) -> Sequence[str]:
@@ -96,17 +103,23 @@ class _Restart:
     because: Sequence[str] = field(default_factory=tuple)
 
 
-def render(run: Run, *, width: int) -> str:
-    """The whole report as text, its lines at most C(width) wide (paths and commands are never cut)."""
-    lines = _heading(run, width)
-    for title, body in (
+def render(run: Run, *, width: int, only_verified: bool = False) -> str:
+    """The report as text, its lines at most C(width) wide (paths and commands are never cut).
+
+    only_verified: nothing but what was read back.
+    """
+    verified = ("", []) if run.effective is None else verified_section(run.effective, width=width)
+    lines = [] if only_verified else _heading(run, width)
+    whole = (
         *_lever_sections(run, width),
         ("MEMORY BUDGET", _budget(run.plan, width)),
         _restart_section(run, width),
+        verified,
         ("STATE COMPRESSOR", _compressor(run, width)),
         ("WARNINGS", _bullets(_warnings(run), width)),
         ("ADVICE", _bullets(run.plan.get("advice") or (), width)),
-    ):
+    )
+    for title, body in [verified] if only_verified else whole:
         if body:
             lines += ["", title, *body]
     return "\n".join(lines) + "\n"
@@ -264,7 +277,13 @@ def _budget(plan: Mapping[str, Any], width: int) -> List[str]:
 
 
 def _restart_section(run: Run, width: int) -> Tuple[str, List[str]]:
+    if run.interruptions is not None:
+        return "APPLIED", _bullets(
+            run.interruptions or ["nothing to do: the containers were as their files say"], width
+        )
     if any(posixpath.basename(path) in _DEFAULT_FILES for path in run.created):
+        if run.apply:
+            return "START: what a real run will do", _bullets(["starts PostgreSQL, then Synapse"], width)
         return "START: nothing has been started, this writes files", _commands(run, ())
     if run.compose is None and run.homeserver is None:
         return "RESTART", []
@@ -272,6 +291,8 @@ def _restart_section(run: Run, width: int) -> Tuple[str, List[str]]:
     if not restarts:
         return "RESTART", ["not needed: no lever differs from the plan"]
     rows = [(one.service, one.action, ", ".join(one.because)) for one in restarts]
+    if run.apply and run.check_mode:
+        return "RESTART: what a real run will do", table(_RESTARTS, rows, width=width)
     return "RESTART: nothing has been restarted, this writes files", [
         *table(_RESTARTS, rows, width=width),
         *_commands(run, restarts),

@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What bringing a project up interrupts, said before it is done."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Sequence
+
+__all__ = ["interruptions"]
+
+_RECREATED = "is recreated: its part of the compose files has changed"
+
+
+def interruptions(composed: Mapping[str, Any], restarts: Sequence[Mapping[str, Any]]) -> List[str]:
+    """One line a service, in Compose's order; none where nothing is to be done.
+
+    composed: what community.docker.docker_compose_v2 returned in check mode (actions, containers).
+    restarts: what effective_info returned; a service that is recreated anyway needs no other.
+    """
+    services = {each["Name"]: each["Service"] for each in composed.get("containers") or ()}
+    found: Dict[str, str] = {}
+    for action in composed.get("actions") or ():
+        if action.get("what") != "container":
+            continue
+        # Compose names a container that is to be replaced NAME, or ID_NAME.
+        name = str(action["id"])
+        service = services.get(name) or services.get(name.partition("_")[2], "")
+        if str(action["status"]).startswith("Recreat"):
+            found[service] = _RECREATED
+        else:
+            found.setdefault(service or name, "is started" if service else "is created")
+    lines = [f"{service} {what}" for service, what in found.items()]
+    for each in restarts:
+        if found.get(each["service"]) is None:
+            keys = ", ".join(each["because"])
+            what = "takes up, without an interruption," if each["action"] == "reload" else "is restarted for"
+            lines.append(f"{each['service']} {what} {keys}")
+    return lines
