@@ -16,11 +16,6 @@ options:
       - The plan that M(synapse.tuning.plan_info) returns.
     type: dict
     required: true
-  backup:
-    description:
-      - Keep a copy of a file that is changed, as C(FILE.YYYYMMDDTHHMMSS.ffffffZ.bak) beside it.
-    type: bool
-    default: true
 requirements:
   - ruamel.yaml
 attributes:

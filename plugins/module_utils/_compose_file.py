@@ -12,8 +12,8 @@ import stat
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from ansible_collections.synapse.tuning.plugins.module_utils import _backups, _files
 from ansible_collections.synapse.tuning.plugins.module_utils import _compose_services as find
-from ansible_collections.synapse.tuning.plugins.module_utils import _files
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_levers import Levers, as_text
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_project import Project
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_warnings import (
@@ -183,25 +183,22 @@ def prepare(request: Request) -> Change:
     )
 
 
-def write(change: Change, *, backup: bool) -> Optional[str]:
-    """Write the change; the backup's path, or None.
+def write(change: Change, *, keep: _backups.Keep) -> _backups.Written:
+    """Write the change, and keep what was there before.
 
     Raises FileProblem with the file as it was.
     """
     if change.before is not None:
-        return _files.replace(change.path, change.after, backup=backup)
+        return _backups.replace(change.path, change.after, keep=keep)
     try:
         like = os.stat(change.base)
     except OSError as error:
         raise FileProblem(
             f"{change.base}: cannot be read: {error.strerror}; run as its owner or with become"
         ) from error
-    made = _files.create(
-        change.path, change.after, mode=stat.S_IMODE(like.st_mode), owner=like.st_uid, group=like.st_gid
+    return _backups.create(
+        change.path, change.after, mode=stat.S_IMODE(like.st_mode), owner=like.st_uid, group=like.st_gid, keep=keep
     )
-    if not made:
-        raise FileProblem(f"{change.path}: it appeared while this ran; run again")
-    return None
 
 
 def _services(document: Document, path: str) -> Mapping[str, Any]:

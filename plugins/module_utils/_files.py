@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole files, changed atomically: read, replace, create, back up, restore.
+"""Whole files, changed atomically: read, replace, create.
 
 A file is either as it was or as it should be, whatever happens in between: the
 new content is written beside it under a temporary name, synced and renamed.
@@ -11,7 +11,6 @@ FileProblem with one line that says what to do.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import errno
 import fcntl
 import os
@@ -23,7 +22,22 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
     FileProblem,
 )
 
-__all__ = ["create", "make_directory", "read_text", "remove_abandoned", "replace", "restore"]
+__all__ = [
+    "Attributes",
+    "attributes_of",
+    "check_writable",
+    "create",
+    "make_directory",
+    "problems",
+    "publish",
+    "read_bytes",
+    "read_text",
+    "remove_abandoned",
+    "replace",
+    "shown",
+    "staged",
+    "sync_directory",
+]
 
 _TEMP_PREFIX = ".synapse-tuning-"
 _TEMP_SUFFIX = ".tmp"
@@ -44,7 +58,7 @@ _ADVICE = {
 }
 
 
-class _Attributes(NamedTuple):
+class Attributes(NamedTuple):
     """What a file keeps besides its content; None leaves what the system gives."""
 
     mode: int
@@ -58,31 +72,36 @@ def read_text(path: str) -> str:
 
     Raises FileProblem where the file is missing, unreadable or not UTF-8.
     """
-    raw = _read_bytes(path)
+    raw = read_bytes(path)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as exc:
         line = raw.count(b"\n", 0, exc.start) + 1
         raise FileProblem(
-            f"{_shown(path)}:{line}: not UTF-8 (byte {raw[exc.start]:#04x}); convert the file to UTF-8 and run again"
+            f"{shown(path)}:{line}: not UTF-8 (byte {raw[exc.start]:#04x}); convert the file to UTF-8 and run again"
         ) from exc
 
 
-def replace(path: str, data: str, *, backup: bool) -> Optional[str]:
+def replace(path: str, data: str) -> None:
     """Give an existing file new content; everything else about it stays.
 
-    A symbolic link stays one: the file that it leads to is replaced, and the
-    backup lies beside that file. Other hard links keep the old content.
+    A symbolic link stays one: the file that it leads to is replaced. Other hard
+    links keep the old content.
 
     Args:
         path: the file; it must exist.
         data: the new text, written as UTF-8 without any translation.
-        backup: keep a copy as C(FILE.YYYYMMDDTHHMMSS.ffffffZ.bak).
 
-    Returns the backup's path, or None without one. Raises FileProblem, with the
-    file as it was and neither a temporary file nor a backup left behind.
+    Raises FileProblem, with the file as it was and no temporary file left behind.
     """
-    return _replace_bytes(path, data.encode("utf-8"), backup=backup)
+    with problems(path, "changed"):
+        target = os.path.realpath(path)
+        attributes = attributes_of(target)
+        check_writable(target)
+        directory = os.path.dirname(target)
+        with staged(directory, data.encode("utf-8"), attributes) as temp:
+            os.replace(temp, target)
+        sync_directory(directory)
 
 
 def create(
@@ -105,11 +124,11 @@ def create(
     if os.path.lexists(path):
         return False
     directory = os.path.dirname(os.path.abspath(path))
-    with _problems(path, "written"):
-        with _staged(directory, data.encode("utf-8"), _Attributes(mode, owner, group)) as temp:
-            if not _publish(temp, path):
+    with problems(path, "written"):
+        with staged(directory, data.encode("utf-8"), Attributes(mode, owner, group)) as temp:
+            if not publish(temp, path):
                 return False
-        _sync_directory(directory)
+        sync_directory(directory)
     return True
 
 
@@ -118,7 +137,7 @@ def make_directory(path: str, *, mode: int, owner: Optional[int] = None, group: 
 
     Args: as in create().
     """
-    with _problems(path, "made"):
+    with problems(path, "made"):
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
@@ -127,27 +146,10 @@ def make_directory(path: str, *, mode: int, owner: Optional[int] = None, group: 
             return False
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            _apply(descriptor, _Attributes(mode, owner, group))
+            _apply(descriptor, Attributes(mode, owner, group))
         finally:
             os.close(descriptor)
     return True
-
-
-def restore(path: str, backup_path: str) -> None:
-    """Bring a file back to what a backup holds; the backup stays.
-
-    A missing file is created with the backup's mode and owner.
-    """
-    data = _read_bytes(backup_path)
-    if os.path.exists(path):
-        _replace_bytes(path, data, backup=False)
-        return
-    target = os.path.realpath(path)
-    directory = os.path.dirname(target)
-    with _problems(path, "restored"):
-        with _staged(directory, data, _attributes(backup_path)) as temp:
-            os.replace(temp, target)
-        _sync_directory(directory)
 
 
 def remove_abandoned(directory: str) -> None:
@@ -173,53 +175,24 @@ def remove_abandoned(directory: str) -> None:
                 os.close(descriptor)
 
 
-def _replace_bytes(path: str, data: bytes, *, backup: bool) -> Optional[str]:
-    with _problems(path, "changed"):
-        target = os.path.realpath(path)
-        attributes = _attributes(target)
-        # A rename needs no right to write the file itself, so a file that its
-        # owner made read-only would be replaced all the same.
-        if not os.access(target, os.W_OK):
-            with open(target, "r+b"):
-                pass
-        directory = os.path.dirname(target)
-        kept = None
-        with _staged(directory, data, attributes) as temp:
-            if backup:
-                kept = _back_up(target, attributes)
-            try:
-                os.replace(temp, target)
-            except BaseException:
-                if kept is not None:
-                    os.unlink(kept)
-                raise
-        _sync_directory(directory)
-        return kept
+def check_writable(path: str) -> None:
+    """Raise the OSError of a file that its owner made read-only: a rename would replace it all the same."""
+    if not os.access(path, os.W_OK):
+        with open(path, "r+b"):
+            pass
 
 
-def _back_up(target: str, attributes: _Attributes) -> str:
-    times = os.stat(target)
-    with _staged(os.path.dirname(target), _read_bytes(target), attributes) as temp:
-        # Its age says whether a process that runs meanwhile has read just this.
-        with contextlib.suppress(OSError):
-            os.utime(temp, ns=(times.st_atime_ns, times.st_mtime_ns))
-        while True:
-            now = datetime.datetime.now(datetime.timezone.utc)
-            kept = f"{target}.{now:%Y%m%dT%H%M%S.%fZ}.bak"
-            if _publish(temp, kept):
-                return kept
-
-
-def _attributes(path: str) -> _Attributes:
+def attributes_of(path: str) -> Attributes:
+    """What a regular file keeps when its content changes. Raises FileProblem for anything else."""
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
         kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-        raise FileProblem(f"{_shown(path)}: cannot be changed: it is {kind}; give the path of a file")
-    return _Attributes(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, like=path)
+        raise FileProblem(f"{shown(path)}: cannot be changed: it is {kind}; give the path of a file")
+    return Attributes(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, like=path)
 
 
 @contextlib.contextmanager
-def _staged(directory: str, data: bytes, attributes: _Attributes) -> Iterator[str]:
+def staged(directory: str, data: bytes, attributes: Attributes) -> Iterator[str]:
     """A complete, synced temporary file in the directory; gone afterwards unless renamed."""
     remove_abandoned(directory)
     descriptor, temp = _open_temp(directory)
@@ -250,7 +223,7 @@ def _open_temp(directory: str) -> tuple[int, str]:
         os.close(descriptor)  # taken for abandoned before it was locked
 
 
-def _apply(descriptor: int, attributes: _Attributes) -> None:
+def _apply(descriptor: int, attributes: Attributes) -> None:
     found = os.fstat(descriptor)
     uid = found.st_uid if attributes.uid is None else attributes.uid
     gid = found.st_gid if attributes.gid is None else attributes.gid
@@ -267,7 +240,7 @@ def _apply(descriptor: int, attributes: _Attributes) -> None:
                 os.setxattr(descriptor, name, os.getxattr(attributes.like, name))
 
 
-def _publish(temp: str, path: str) -> bool:
+def publish(temp: str, path: str) -> bool:
     """Give a staged file a name that is still free; False where it is taken."""
     try:
         os.link(temp, path)
@@ -286,7 +259,8 @@ def _publish(temp: str, path: str) -> bool:
     return True
 
 
-def _sync_directory(directory: str) -> None:
+def sync_directory(directory: str) -> None:
+    """Have the names in a directory outlive a power cut."""
     # The change is made already: a file system that cannot sync a directory is no failure.
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -296,20 +270,22 @@ def _sync_directory(directory: str) -> None:
             os.close(descriptor)
 
 
-def _read_bytes(path: str) -> bytes:
-    with _problems(path, "read"):
-        with open(path, "rb") as stream:
+def read_bytes(path: str, *, follow: bool = True) -> bytes:
+    """A file's content; unless follow, a symbolic link is refused. Raises FileProblem."""
+    flags = os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    with problems(path, "read"):
+        with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as stream:
             return stream.read()
 
 
 @contextlib.contextmanager
-def _problems(path: str, wanted: str) -> Iterator[None]:
+def problems(path: str, wanted: str) -> Iterator[None]:
     """Turn an OSError into the one line that a user can act on."""
     try:
         yield
     except OSError as exc:
         reason = _ADVICE.get(exc.errno or 0, f"{exc.strerror or exc}; check the path and its file system")
-        raise FileProblem(f"{_shown(path)}: cannot be {wanted}: {reason}{_culprit(exc)}") from exc
+        raise FileProblem(f"{shown(path)}: cannot be {wanted}: {reason}{_culprit(exc)}") from exc
 
 
 def _culprit(exc: OSError) -> str:
@@ -317,10 +293,10 @@ def _culprit(exc: OSError) -> str:
     if exc.errno in (errno.EACCES, errno.EPERM) and isinstance(exc.filename, str):
         if os.path.basename(exc.filename).startswith(_TEMP_PREFIX):
             directory = os.path.dirname(exc.filename)
-            return f" (the directory {_shown(directory)} must be writable)"
+            return f" (the directory {shown(directory)} must be writable)"
     return ""
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
     """The path on one line, whatever it holds."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in path)

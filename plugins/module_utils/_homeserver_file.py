@@ -14,7 +14,7 @@ import stat
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _files
+from ansible_collections.synapse.tuning.plugins.module_utils import _backups, _files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import (
     is_known_cache,
     known_name,
@@ -120,19 +120,17 @@ def prepare(request: Request) -> Change:
     return _in_place(request, base, settings, dropin, warnings)
 
 
-def write(change: Change, *, backup: bool) -> Optional[str]:
-    """Write the change; the backup's path, or None.
+def write(change: Change, *, keep: _backups.Keep) -> _backups.Written:
+    """Write the change, and keep what was there before.
 
     Raises FileProblem with the file as it was.
     """
     if change.before is not None:
-        return _files.replace(change.path, change.after, backup=backup)
+        return _backups.replace(change.path, change.after, keep=keep)
     # The drop-in repeats passwords: whoever can't read the one must not read the other.
     like = os.stat(change.base)
     mode = stat.S_IMODE(like.st_mode) & 0o666
-    if not _files.create(change.path, change.after, mode=mode, owner=like.st_uid, group=like.st_gid):
-        raise FileProblem(f"{change.path}: it appeared while this ran; run again")
-    return None
+    return _backups.create(change.path, change.after, mode=mode, owner=like.st_uid, group=like.st_gid, keep=keep)
 
 
 # -- the plan ------------------------------------------------------------------

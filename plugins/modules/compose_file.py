@@ -32,6 +32,7 @@ notes:
     a warning names what they would win with.
 extends_documentation_fragment:
   - synapse.tuning.file_change
+  - synapse.tuning.backups
 options:
   project_dir:
     description:
@@ -109,7 +110,9 @@ path:
   returned: success
   sample: /opt/synapse/compose.yml
 backup_file:
-  description: The copy of the file as it was; null where nothing was written or none was wanted.
+  description:
+    - The copy of the file as it was before the run.
+    - Null where nothing was written, none was wanted, or there was no file.
   type: str
   returned: success
   sample: /opt/synapse/compose.yml.20260102T030405.678901Z.bak
@@ -215,7 +218,7 @@ diff:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _compose_file
+from ansible_collections.synapse.tuning.plugins.module_utils import _backups, _compose_file
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._deps import RUAMEL_YAML
 
@@ -231,7 +234,7 @@ def main() -> None:
             "homeserver_dropin": {"type": "bool"},
             "synapse_service": {"type": "str"},
             "db_service": {"type": "str"},
-            "backup": {"type": "bool", "default": True},
+            **_backups.OPTIONS,
         },
         required_one_of=[("project_dir", "path")],
         mutually_exclusive=[("project_dir", "path")],
@@ -244,6 +247,7 @@ def main() -> None:
     override = module.params["mode"] == "override"
     dropin = module.params["homeserver_dropin"]
     try:
+        keep = _backups.Keep.from_options(module.params)
         change = _compose_file.prepare(
             _compose_file.Request(
                 plan=module.params["plan"],
@@ -255,17 +259,17 @@ def main() -> None:
                 db_service=module.params["db_service"],
             )
         )
-        backup_file = None
+        written = _backups.Written(None, ())
         if change.changed and not module.check_mode:
-            backup_file = _compose_file.write(change, backup=module.params["backup"])
+            written = _compose_file.write(change, keep=keep)
     except TuningError as error:
         module.fail_json(msg=str(error))
-    for warning in change.warnings:
+    for warning in (*change.warnings, *written.warnings):
         module.warn(warning)
     module.exit_json(
         changed=change.changed,
         path=change.path,
-        backup_file=backup_file,
+        backup_file=written.backup_file,
         synapse_service=change.synapse_service,
         db_service=change.db_service,
         images=change.images,

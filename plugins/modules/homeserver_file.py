@@ -26,6 +26,7 @@ notes:
   - Factors of caches that Synapse does not know are left as they are, with a warning that names the nearest real cache.
 extends_documentation_fragment:
   - synapse.tuning.file_change
+  - synapse.tuning.backups
 options:
   path:
     description:
@@ -88,7 +89,9 @@ path:
   returned: success
   sample: /opt/synapse/data/homeserver.yaml
 backup_file:
-  description: The copy of the file as it was; null where nothing was written or none was wanted.
+  description:
+    - The copy of the file as it was before the run.
+    - Null where nothing was written, none was wanted, or there was no file.
   type: str
   returned: success
   sample: /opt/synapse/data/homeserver.yaml.20260102T030405.678901Z.bak
@@ -179,7 +182,7 @@ warnings:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _homeserver_file
+from ansible_collections.synapse.tuning.plugins.module_utils import _backups, _homeserver_file
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._deps import RUAMEL_YAML
 
@@ -193,7 +196,7 @@ def main() -> None:
             "mode": {"type": "str", "choices": ["in_place", "override"], "default": "in_place"},
             "dropin_path": {"type": "path"},
             "service": {"type": "str", "default": "synapse"},
-            "backup": {"type": "bool", "default": True},
+            **_backups.OPTIONS,
         },
         supports_check_mode=True,
     )
@@ -202,6 +205,7 @@ def main() -> None:
             msg=missing_required_lib(RUAMEL_YAML.name, reason=RUAMEL_YAML.reason), exception=RUAMEL_YAML.error
         )
     try:
+        keep = _backups.Keep.from_options(module.params)
         change = _homeserver_file.prepare(
             _homeserver_file.Request(
                 plan=module.params["plan"],
@@ -211,17 +215,17 @@ def main() -> None:
                 service=module.params["service"],
             )
         )
-        backup_file = None
+        written = _backups.Written(None, ())
         if change.changed and not module.check_mode:
-            backup_file = _homeserver_file.write(change, backup=module.params["backup"])
+            written = _homeserver_file.write(change, keep=keep)
     except TuningError as error:
         module.fail_json(msg=str(error))
-    for warning in change.warnings:
+    for warning in (*change.warnings, *written.warnings):
         module.warn(warning)
     module.exit_json(
         changed=change.changed,
         path=change.path,
-        backup_file=backup_file,
+        backup_file=written.backup_file,
         levers=list(change.levers),
         restarts=list(change.restarts),
         notes=list(change.notes),

@@ -16,6 +16,8 @@ description:
   - Writes the plan as sorted, indented JSON, so that two plans can be compared line by line.
   - M(synapse.tuning.plan_info) takes the file as O(synapse.tuning.plan_info#module:previous).
   - A file that holds the plan already is left as it is. The file holds no secret.
+extends_documentation_fragment:
+  - synapse.tuning.backups
 options:
   plan:
     description: The plan that M(synapse.tuning.plan_info) returns.
@@ -57,6 +59,13 @@ path:
   type: str
   returned: success
   sample: /opt/synapse/plan.json
+backup_file:
+  description:
+    - The copy of the file as it was before the run.
+    - Null where nothing was written, none was wanted, or there was no file.
+  type: str
+  returned: success
+  sample: /opt/synapse/plan.json.20260102T030405.678901Z.bak
 diff:
   description: The file before and after.
   type: dict
@@ -81,7 +90,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _files
+from ansible_collections.synapse.tuning.plugins.module_utils import _backups, _files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 
 
@@ -91,23 +100,30 @@ def main() -> None:
         argument_spec={
             "plan": {"type": "dict", "required": True},
             "path": {"type": "path", "required": True},
+            **_backups.OPTIONS,
         },
         supports_check_mode=True,
     )
     path = module.params["path"]
     after = json.dumps(module.params["plan"], indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    written = _backups.Written(None, ())
     try:
+        keep = _backups.Keep.from_options(module.params)
         is_new = not os.path.lexists(path)
         before = "" if is_new else _files.read_text(path)
         if before != after and not module.check_mode:
-            # Somebody else's file that appeared in between is replaced like one that was there before.
-            if not (is_new and _files.create(path, after, mode=0o644)):
-                _files.replace(path, after, backup=False)
+            if is_new:
+                written = _backups.create(path, after, mode=0o644, keep=keep)
+            else:
+                written = _backups.replace(path, after, keep=keep)
     except TuningError as error:
         module.fail_json(msg=str(error))
+    for warning in written.warnings:
+        module.warn(warning)
     module.exit_json(
         changed=before != after,
         path=path,
+        backup_file=written.backup_file,
         diff={"before": before, "after": after, "before_header": path, "after_header": path},
     )
 

@@ -21,6 +21,7 @@ from compose_cases import CASES, Case
 from sample_plan import PARAMETERS, SYNAPSE_ENVIRONMENT
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _compose_command
+from ansible_collections.synapse.tuning.plugins.module_utils._backups import Keep
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_file import prepare, write
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_project import (
     FILE_NAMES,
@@ -31,6 +32,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._compose_project im
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_services import words_of
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import ServiceError
 
+KEEP = Keep("20260102T030405.678901Z")
 MIB = 1024**2
 # What some of the files insist on.
 VARIABLES = {"SERVER_NAME": "example.org", "POSTGRES_PASSWORD": "x", "REGISTRATION_SHARED_SECRET": "x"}
@@ -126,7 +128,7 @@ def assert_nothing_else(case: Case, before: dict[str, Any], after: dict[str, Any
 def test_in_place(case: Case, tmp_path: pathlib.Path) -> None:
     case.install(tmp_path)
     before = effective(tmp_path)
-    write(prepare(case.request(tmp_path)), backup=True)
+    write(prepare(case.request(tmp_path)), keep=KEEP)
     after = effective(tmp_path)
     assert_planned(case, after["services"])
     assert_nothing_else(case, before["services"], after["services"])
@@ -137,7 +139,7 @@ def test_in_place(case: Case, tmp_path: pathlib.Path) -> None:
 def test_override(case: Case, tmp_path: pathlib.Path) -> None:
     case.install(tmp_path)
     before = effective(tmp_path)
-    write(prepare(case.request(tmp_path, override=True, dropin=True)), backup=True)
+    write(prepare(case.request(tmp_path, override=True, dropin=True)), keep=KEEP)
     after = effective(tmp_path)
     assert_planned(case, after["services"])
     # Compose follows no anchor from one file into another.

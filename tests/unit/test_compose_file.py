@@ -20,6 +20,7 @@ from faults import NOBODY, ROOT, ignore_fork_warning, in_child
 from sample_plan import PARAMETERS, SYNAPSE_ENVIRONMENT, sample_plan
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _compose_file
+from ansible_collections.synapse.tuning.plugins.module_utils._backups import Keep
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_file import Request, prepare, write
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
     FileProblem,
@@ -32,6 +33,8 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 # What a line may hold that is ours to add, change or remove.
+KEEP = Keep("20260102T030405.678901Z")
+NOTHING = Keep("20260102T030405.678901Z", backup=False)
 OWNED = re.compile(
     r"""\s*(?:
       -?\s*["']?(?:SYNAPSE_CACHE_FACTOR|MALLOC_CONF|PYTHONMALLOC)\b
@@ -166,7 +169,7 @@ def test_the_data_is_what_was_meant_and_nothing_else(case, tmp_path):
 @every_case
 def test_the_second_run_changes_nothing(case, tmp_path):
     change = tuned(case, tmp_path)
-    write(change, backup=False)
+    write(change, keep=NOTHING)
     again = prepare(case.request(tmp_path))
     assert not again.changed
     assert [lever for lever in again.levers if lever["differs"]] == []
@@ -202,7 +205,7 @@ def test_an_override_file_leaves_the_main_one_alone(case, tmp_path):
     change = prepare(case.request(tmp_path, **options))
     assert change.path == str(tmp_path / "compose.override.yml")
     assert change.before is None
-    assert write(change, backup=True) is None
+    assert write(change, keep=KEEP).backup_file is None
     assert path.read_bytes().decode() == case.text
     data = yaml.safe_load(change.after)
     assert list(data) == ["services"]
@@ -486,7 +489,7 @@ def test_a_backup_holds_the_file_as_it_was_and_the_mode_stays(project, tmp_path)
     path.chmod(0o640)
     if ROOT:
         os.chown(path, NOBODY, NOBODY)
-    backup = write(change, backup=True)
+    backup = write(change, keep=KEEP).backup_file
     assert path.read_text() == change.after
     assert re.fullmatch(r"compose\.yml\.\d{8}T\d{6}\.\d{6}Z\.bak", os.path.basename(backup))
     assert (tmp_path / os.path.basename(backup)).read_text() == change.before
@@ -499,15 +502,15 @@ def test_a_backup_holds_the_file_as_it_was_and_the_mode_stays(project, tmp_path)
 def test_a_new_override_file_is_the_owner_s_as_the_main_one(project, tmp_path):
     change = project(f"services:\n{SYNAPSE}{DB}", override=True)
     (tmp_path / "compose.yml").chmod(0o600)
-    write(change, backup=True)
+    write(change, keep=KEEP)
     assert stat.S_IMODE((tmp_path / "compose.override.yml").stat().st_mode) == 0o600
-    assert not list(tmp_path.glob("*.bak"))
+    assert [path.name for path in tmp_path.glob("*.override.yml.*")] == [f"compose.override.yml.{KEEP.run}.absent"]
 
 
 def test_an_override_file_that_appears_meanwhile_is_not_touched(project, tmp_path):
     change = project(f"services:\n{SYNAPSE}{DB}", override=True)
     (tmp_path / "compose.override.yml").write_text("mine\n")
-    refused(FileProblem, lambda: write(change, backup=True), "appeared", "run again")
+    refused(FileProblem, lambda: write(change, keep=KEEP), "appeared", "run again")
     assert (tmp_path / "compose.override.yml").read_text() == "mine\n"
 
 
@@ -527,7 +530,7 @@ def test_a_directory_that_is_not_writable(open_folder, override, mode):
     (open_folder / "compose.yml").write_text(text)
     change = prepare(Request(plan=sample_plan(), project_dir=str(open_folder), override=override))
     open_folder.chmod(mode)
-    message = refused(FileProblem, lambda: in_child(lambda: write(change, backup=True), user=NOBODY))
+    message = refused(FileProblem, lambda: in_child(lambda: write(change, keep=KEEP), user=NOBODY))
     assert message.lower().count("permission denied") == 1
     assert "become" in message
     open_folder.chmod(0o755)
@@ -553,7 +556,7 @@ def test_an_override_file_of_another_name_is_edited_in_place(project, tmp_path):
     assert change.path == str(tmp_path / "docker-compose.override.yaml")
     assert change.after.startswith(mine.replace("'3'", "'0.2'"))
     assert lever(change, "environment.SYNAPSE_CACHE_FACTOR", "synapse")["current"] == "3"
-    assert write(change, backup=True) is not None
+    assert write(change, keep=KEEP).backup_file is not None
 
 
 def test_an_override_holds_only_what_differs(project):

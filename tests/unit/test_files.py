@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import random
 import resource
@@ -15,13 +14,12 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 from faults import NOBODY, ROOT, ignore_fork_warning, in_child, kill_at, mounted, needs_root
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _files
+from ansible_collections.synapse.tuning.plugins.module_utils import _backups, _files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
     FileProblem,
 )
@@ -45,6 +43,14 @@ def file(folder):
     path = folder / "homeserver.yaml"
     path.write_bytes(OLD.encode())
     return path
+
+
+@pytest.fixture(params=["alone", "with a backup"])
+def replace(request):
+    """The two ways to give a file new content; what holds for one must hold for the other."""
+    if request.param == "alone":
+        return _files.replace
+    return lambda path, data: _backups.replace(path, data, keep=_backups.Keep("20260102T030405.678901Z"))
 
 
 def refused(action, *words):
@@ -71,7 +77,7 @@ def test_what_was_read_is_written_back_byte_for_byte(folder):
     path = folder / "f"
     raw = b"\xef\xbb\xbfa: 1\r\n\tb\n\xf0\x9f\x90\xb3\x00\xc2\x85 no newline"
     path.write_bytes(raw)
-    _files.replace(str(path), _files.read_text(str(path)), backup=False)
+    _files.replace(str(path), _files.read_text(str(path)))
     assert path.read_bytes() == raw
 
 
@@ -99,7 +105,7 @@ def test_a_secret_file_is_refused_to_another_user(folder):
 
 def test_replaces_content_only(file):
     file.chmod(0o640)
-    assert _files.replace(str(file), NEW, backup=False) is None
+    assert _files.replace(str(file), NEW) is None
     assert file.read_bytes() == NEW.encode()
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert os.listdir(file.parent) == [file.name]
@@ -107,11 +113,11 @@ def test_replaces_content_only(file):
 
 @needs_root
 @pytest.mark.parametrize("mode", [0o600, 0o664, 0o4755, 0o444])
-def test_owner_group_and_mode_stay(file, mode):
+def test_owner_group_and_mode_stay(file, mode, replace):
     os.chown(file, 991, 992)
     file.chmod(mode)
-    backup = _files.replace(str(file), NEW, backup=True)
-    for path in (str(file), backup):
+    replace(str(file), NEW)
+    for path in file.parent.iterdir():
         found = os.stat(path)
         assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (991, 992, mode)
 
@@ -120,7 +126,7 @@ def test_modes_do_not_depend_on_the_umask(file):
     file.chmod(0o666)
     old = os.umask(0o077)
     try:
-        _files.replace(str(file), NEW, backup=False)
+        _files.replace(str(file), NEW)
         _files.create(str(file.parent / "new"), "x", mode=0o664)
     finally:
         os.umask(old)
@@ -128,7 +134,7 @@ def test_modes_do_not_depend_on_the_umask(file):
     assert stat.S_IMODE((file.parent / "new").stat().st_mode) == 0o664
 
 
-def test_extended_attributes_stay(file):
+def test_extended_attributes_stay(file, replace):
     try:
         os.setxattr(file, "user.note", b"kept")
     except OSError:
@@ -140,8 +146,8 @@ def test_extended_attributes_stay(file):
         for tag, rights, who in entries
     )
     os.setxattr(file, "system.posix_acl_access", acl)
-    backup = _files.replace(str(file), NEW, backup=True)
-    for path in (str(file), backup):
+    replace(str(file), NEW)
+    for path in file.parent.iterdir():
         assert os.getxattr(path, "user.note") == b"kept"
         assert os.getxattr(path, "system.posix_acl_access") == acl
 
@@ -152,26 +158,24 @@ def test_a_symbolic_link_stays_one(folder):
     target.write_bytes(OLD.encode())
     link = folder / "link.yaml"
     link.symlink_to("real/homeserver.yaml")
-    backup = _files.replace(str(link), NEW, backup=True)
+    _files.replace(str(link), NEW)
     assert os.readlink(link) == "real/homeserver.yaml"
     assert target.read_bytes() == NEW.encode()
-    assert Path(backup).parent == target.parent
-    assert Path(backup).read_bytes() == OLD.encode()
 
 
 def test_other_hard_links_keep_the_old_content(file):
     other = file.parent / "other"
     os.link(file, other)
-    _files.replace(str(file), NEW, backup=False)
+    _files.replace(str(file), NEW)
     assert other.read_bytes() == OLD.encode()
     assert file.read_bytes() == NEW.encode()
 
 
 def test_only_regular_files_are_replaced(folder):
-    refused(lambda: _files.replace(str(folder / "none"), NEW, backup=True), "no such file")
-    refused(lambda: _files.replace(str(folder), NEW, backup=True), "a directory")
+    refused(lambda: _files.replace(str(folder / "none"), NEW), "no such file")
+    refused(lambda: _files.replace(str(folder), NEW), "a directory")
     os.mkfifo(folder / "pipe")
-    refused(lambda: _files.replace(str(folder / "pipe"), NEW, backup=True), "not a regular file")
+    refused(lambda: _files.replace(str(folder / "pipe"), NEW), "not a regular file")
     assert os.listdir(folder) == ["pipe"]
 
 
@@ -185,76 +189,9 @@ def test_the_temporary_file_is_private_while_it_is_written(file, monkeypatch):
         return real_write(descriptor, data)
 
     monkeypatch.setattr(os, "write", spying_write)
-    _files.replace(str(file), NEW, backup=True)
+    _files.replace(str(file), NEW)
     assert seen
     assert set(seen) == {0o600}
-
-
-# --- backups -------------------------------------------------------------------------------
-
-
-def test_twenty_backups_in_a_row_are_all_kept(file):
-    texts = [f"version: {number}\n" for number in range(21)]
-    file.write_text(texts[0])
-    backups = [_files.replace(str(file), text, backup=True) for text in texts[1:]]
-    assert [Path(name).read_text() for name in backups] == texts[:20]
-    for name in backups:
-        stamp = name[len(str(file)) + 1 : -len(".bak")]
-        datetime.strptime(stamp, "%Y%m%dT%H%M%S.%fZ")
-    assert len(os.listdir(file.parent)) == 21
-
-
-def test_a_backup_is_as_old_as_the_text_in_it(tmp_path: Path) -> None:
-    file = tmp_path / "homeserver.yaml"
-    file.write_text("one\n", encoding="utf-8")
-    os.utime(file, ns=(1_700_000_000_000_000_000, 1_700_000_000_123_456_789))
-    backup = _files.replace(str(file), "two\n", backup=True)
-    assert backup is not None
-    assert os.stat(backup).st_mtime_ns == 1_700_000_000_123_456_789
-    assert file.stat().st_mtime_ns > 1_700_000_000_123_456_789
-
-
-def test_twenty_backups_of_one_instant_are_all_kept(file, monkeypatch):
-    """The clock moves by a microsecond at every third look."""
-    looks = itertools.count()
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return datetime(2026, 1, 2, 3, 4, 5, next(looks) // 3, tz)
-
-    monkeypatch.setattr(_files.datetime, "datetime", Clock)
-    backups = [_files.replace(str(file), f"{number}", backup=True) for number in range(20)]
-    assert backups[0] == f"{file}.20260102T030405.000000Z.bak"
-    assert [Path(name).read_text() for name in backups] == [OLD.replace("\r\n", "\n"), *map(str, range(19))]
-
-
-def test_a_backup_is_no_second_name_of_the_live_file(file):
-    backup = _files.replace(str(file), NEW, backup=True)
-    with open(file, "a") as stream:
-        stream.write("later\n")
-    assert Path(backup).read_bytes() == OLD.encode()
-
-
-def test_restores(file):
-    backup = _files.replace(str(file), NEW, backup=True)
-    file.chmod(0o600)
-    _files.restore(str(file), backup)
-    assert file.read_bytes() == OLD.encode()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert Path(backup).exists()
-
-    os.chmod(backup, 0o640)
-    file.unlink()
-    _files.restore(str(file), backup)
-    assert file.read_bytes() == OLD.encode()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o640
-    assert sorted(os.listdir(file.parent)) == sorted([file.name, Path(backup).name])
-
-
-def test_a_missing_backup_leaves_the_file(file):
-    refused(lambda: _files.restore(str(file), str(file) + ".bak"), ".bak: cannot be read", "no such file")
-    assert file.read_bytes() == OLD.encode()
 
 
 # --- creating ------------------------------------------------------------------------------
@@ -310,7 +247,7 @@ def test_creates_where_hard_links_are_not_to_be_had(folder, monkeypatch):
     path = folder / "f"
     assert _files.create(str(path), "one", mode=0o600) is True
     assert _files.create(str(path), "two", mode=0o600) is False
-    assert _files._publish(str(folder / "unused"), str(path)) is False
+    assert _files.publish(str(folder / "unused"), str(path)) is False
     assert path.read_text() == "one"
     assert os.listdir(folder) == ["f"]
 
@@ -331,37 +268,23 @@ def test_makes_directories(folder):
 
 
 @needs_root
-@pytest.mark.parametrize("backup", [False, True])
-def test_full_disk(folder, backup):
+def test_full_disk(folder, replace):
     with mounted("-t", "tmpfs", "-o", "size=64k", "tmpfs", on=folder):
         path = folder / "f"
         path.write_bytes(OLD.encode() * 400)  # 20 kB of the 64
         new = NEW * 2000  # 100 kB
-        refused(lambda: _files.replace(str(path), new, backup=backup), "the disk is full", "free some space")
+        refused(lambda: replace(str(path), new), "the disk is full", "free some space")
         refused(lambda: _files.create(str(folder / "n"), new, mode=0o600), "the disk is full")
         assert path.read_bytes() == OLD.encode() * 400
         assert os.listdir(folder) == ["f"]
 
 
-@needs_root
-def test_disk_full_at_the_backup(folder):
-    """The new text still fits, its backup does not."""
-    with mounted("-t", "tmpfs", "-o", "size=64k", "tmpfs", on=folder):
-        path = folder / "f"
-        path.write_bytes(b"x" * 28000)
-        refused(lambda: _files.replace(str(path), "y" * 28000, backup=True), "the disk is full")
-        assert path.read_bytes() == b"x" * 28000
-        assert os.listdir(folder) == ["f"]
-        assert _files.replace(str(path), "y" * 28000, backup=False) is None
-        assert path.read_bytes() == b"y" * 28000
-
-
-def test_file_size_limit(file):
+def test_file_size_limit(file, replace):
     """What an unprivileged user can have of a full disk: the write stops half way."""
 
     def limited():
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        _files.replace(str(file), NEW * 1000, backup=True)
+        replace(str(file), NEW * 1000)
 
     refused(lambda: in_child(limited), "file size limit", "ulimit -f")
     assert file.read_bytes() == OLD.encode()
@@ -369,45 +292,45 @@ def test_file_size_limit(file):
 
 
 @needs_root
-def test_read_only_file_system(folder):
+def test_read_only_file_system(folder, replace):
     with mounted("-t", "tmpfs", "-o", "size=64k", "tmpfs", on=folder):
         path = folder / "f"
         path.write_bytes(OLD.encode())
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-        refused(lambda: _files.replace(str(path), NEW, backup=True), "read-only", "remount it read-write")
+        refused(lambda: replace(str(path), NEW), "read-only", "remount it read-write")
         refused(lambda: _files.create(str(folder / "n"), NEW, mode=0o600), "read-only")
         assert path.read_bytes() == OLD.encode()
         assert os.listdir(folder) == ["f"]
 
 
 @needs_root
-def test_a_file_that_is_a_mount_point(file):
+def test_a_file_that_is_a_mount_point(file, replace):
     """As one sees it inside a container that got a single file mounted."""
     with mounted("--bind", str(file), on=file):
-        refused(lambda: _files.replace(str(file), NEW, backup=True), "mount point")
+        refused(lambda: replace(str(file), NEW), "mount point")
         assert file.read_bytes() == OLD.encode()
         assert os.listdir(file.parent) == [file.name]
 
 
 @needs_root
-def test_immutable_file(file):
+def test_immutable_file(file, replace):
     if subprocess.run(["chattr", "+i", str(file)], capture_output=True, check=False).returncode:
         pytest.skip("this file system has no immutable flag")
     try:
-        refused(lambda: _files.replace(str(file), NEW, backup=True), "not permitted", "become")
+        refused(lambda: replace(str(file), NEW), "not permitted", "become")
         assert file.read_bytes() == OLD.encode()
         assert os.listdir(file.parent) == [file.name]
     finally:
         subprocess.run(["chattr", "-i", str(file)], check=True)
 
 
-def test_read_only_directory(file):
+def test_read_only_directory(file, replace):
     if ROOT:
         os.chown(file, NOBODY, NOBODY)
     file.parent.chmod(0o555)
     try:
         refused(
-            lambda: in_child(lambda: _files.replace(str(file), NEW, backup=True), user=NOBODY),
+            lambda: in_child(lambda: replace(str(file), NEW), user=NOBODY),
             "permission denied",
             f"the directory {file.parent} must be writable",
         )
@@ -417,46 +340,46 @@ def test_read_only_directory(file):
     assert os.listdir(file.parent) == [file.name]
 
 
-def test_a_file_made_read_only_on_purpose(file):
+def test_a_file_made_read_only_on_purpose(file, replace):
     """Its directory would allow the rename; the file's mode says no."""
     file.chmod(0o444)
     if ROOT:
         os.chown(file, NOBODY, NOBODY)
         os.chown(file.parent, NOBODY, NOBODY)
-    refused(lambda: in_child(lambda: _files.replace(str(file), NEW, backup=True), user=NOBODY), "permission denied")
+    refused(lambda: in_child(lambda: replace(str(file), NEW), user=NOBODY), "permission denied")
     assert file.read_bytes() == OLD.encode()
     assert os.listdir(file.parent) == [file.name]
 
 
 @needs_root
-def test_somebody_elses_writable_file_does_not_change_hands(file):
+def test_somebody_elses_writable_file_does_not_change_hands(file, replace):
     """A rename would give it a new owner; a user who cannot give it back is refused."""
     file.chmod(0o666)
     os.chown(file, 991, 991)
     file.parent.chmod(0o777)
-    refused(lambda: in_child(lambda: _files.replace(str(file), NEW, backup=True), user=NOBODY), "not permitted")
+    refused(lambda: in_child(lambda: replace(str(file), NEW), user=NOBODY), "not permitted")
     assert file.stat().st_uid == 991
     assert file.read_bytes() == OLD.encode()
     assert os.listdir(file.parent) == [file.name]
 
 
-def test_a_failed_rename_takes_its_backup_back(file, monkeypatch):
+def test_a_failed_rename_leaves_nothing_behind(file, monkeypatch, replace):
     def fail(*_args, **_kwargs):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "replace", fail)
-    refused(lambda: _files.replace(str(file), NEW, backup=True), "Input/output error", "check the path")
+    refused(lambda: replace(str(file), NEW), "Input/output error", "check the path")
     assert file.read_bytes() == OLD.encode()
     assert os.listdir(file.parent) == [file.name]
 
 
-def test_an_interrupt_leaves_nothing_behind(file, monkeypatch):
+def test_an_interrupt_leaves_nothing_behind(file, monkeypatch, replace):
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        _files.replace(str(file), NEW, backup=True)
+        replace(str(file), NEW)
     assert file.read_bytes() == OLD.encode()
     assert os.listdir(file.parent) == [file.name]
 
@@ -464,9 +387,9 @@ def test_an_interrupt_leaves_nothing_behind(file, monkeypatch):
 # --- killed --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("point", ["write", "fchmod", "fsync", "link", "replace"])
-def test_killed_before_the_rename(file, point):
-    assert kill_at(point, lambda: _files.replace(str(file), NEW, backup=True))
+@pytest.mark.parametrize("point", ["write", "fchmod", "fsync", "replace"])
+def test_killed_before_the_rename(file, point, replace):
+    assert kill_at(point, lambda: replace(str(file), NEW))
     assert file.read_bytes() == OLD.encode()
     for left in file.parent.iterdir():
         if left.suffix == ".tmp":
@@ -475,9 +398,8 @@ def test_killed_before_the_rename(file, point):
             assert left.read_bytes() == OLD.encode()
 
     # The next run clears away what the killed one left, and does the job.
-    backup = _files.replace(str(file), NEW, backup=True)
+    replace(str(file), NEW)
     assert file.read_bytes() == NEW.encode()
-    assert Path(backup).read_bytes() == OLD.encode()
     assert [p for p in file.parent.iterdir() if p.suffix == ".tmp"] == []
 
 
@@ -500,13 +422,13 @@ def test_killed_at_any_moment_it_is_old_or_new(file):
             with contextlib.suppress(BaseException):
                 while True:
                     for text in texts:
-                        _files.replace(str(file), text, backup=False)
+                        _files.replace(str(file), text)
             os._exit(0)
         time.sleep(chance.uniform(0.001, 0.02))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         assert file.read_bytes() in (texts[0].encode(), texts[1].encode())
-    _files.replace(str(file), OLD, backup=False)
+    _files.replace(str(file), OLD)
     assert os.listdir(file.parent) == [file.name]
 
 
@@ -527,12 +449,12 @@ def test_another_runs_temporary_file_is_left_alone(file):
         os.replace = waiting_replace
         code = 1
         with contextlib.suppress(BaseException):
-            _files.replace(str(other), "new", backup=False)
+            _files.replace(str(other), "new")
             code = 0
         os._exit(code)
     os.read(at_rename[0], 1)
     assert [p for p in file.parent.iterdir() if p.suffix == ".tmp"]
-    _files.replace(str(file), NEW, backup=False)
+    _files.replace(str(file), NEW)
     os.write(go[1], b"x")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert other.read_text() == "new"
@@ -545,5 +467,5 @@ def test_a_strangers_file_of_that_name_is_not_followed(file):
     precious.write_text("x")
     planted = file.parent / ".synapse-tuning-0.tmp"
     planted.symlink_to(precious)
-    _files.replace(str(file), NEW, backup=False)
+    _files.replace(str(file), NEW)
     assert precious.read_text() == "x"

@@ -16,6 +16,7 @@ from faults import NOBODY, ROOT, ignore_fork_warning, in_child
 from homeserver_cases import CASES
 from sample_plan import sample_plan
 
+from ansible_collections.synapse.tuning.plugins.module_utils._backups import Keep
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
     FileProblem,
     PlanError,
@@ -28,6 +29,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._homeserver_file im
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 # What a line may hold that is ours to add, change or remove.
+NOTHING = Keep("20260102T030405.678901Z", backup=False)
 OWNED = re.compile(
     r"""\s*["']?(?:event_cache_size|global_factor|get_users_in_room|\*getEvent\*|cp_min|cp_max|enabled|complexity
     |forget_rooms_on_leave)["']?\s*:\s*[^\s#]+\s*(?:\#.*)?$
@@ -85,7 +87,7 @@ def run(path, **options):
     """Prepare and write, as the module does; the change."""
     change = prepare(Request(**{"plan": sample_plan(), "path": str(path), **options}))
     if change.changed:
-        write(change, backup=False)
+        write(change, keep=NOTHING)
     return change
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "FileProblem",
     "ParameterError",
     "PlanError",
+    "RecordError",
     "ServiceError",
     "SourceError",
     "TuningError",
@@ -35,6 +36,10 @@ class PlanError(TuningError):
 
 class FileProblem(TuningError):
     """A file that cannot be read, written or backed up."""
+
+
+class RecordError(TuningError):
+    """A run's stamp that is malformed, or a point that cannot be gone back to; names those that can."""
 
 
 class YamlProblem(TuningError):
