@@ -23,7 +23,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
     FileProblem,
 )
 
-__all__ = ["create", "make_directory", "read_text", "remove_abandoned", "replace", "restore"]
+__all__ = ["create", "explain", "make_directory", "read_text", "remove_abandoned", "replace", "restore"]
 
 _TEMP_PREFIX = ".synapse-tuning-"
 _TEMP_SUFFIX = ".tmp"
@@ -308,8 +308,12 @@ def _problems(path: str, wanted: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        reason = _ADVICE.get(exc.errno or 0, f"{exc.strerror or exc}; check the path and its file system")
-        raise FileProblem(f"{_shown(path)}: cannot be {wanted}: {reason}{_culprit(exc)}") from exc
+        raise FileProblem(f"{_shown(path)}: cannot be {wanted}: {explain(exc)}{_culprit(exc)}") from exc
+
+
+def explain(error: OSError) -> str:
+    """What went wrong with a file, and what to do about it, in a few words."""
+    return _ADVICE.get(error.errno or 0, f"{error.strerror or error}; check the path and its file system")
 
 
 def _culprit(exc: OSError) -> str:
