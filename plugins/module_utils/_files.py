@@ -27,6 +27,7 @@ __all__ = [
     "attributes_of",
     "check_writable",
     "create",
+    "explain",
     "make_directory",
     "problems",
     "publish",
@@ -284,8 +285,12 @@ def problems(path: str, wanted: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        reason = _ADVICE.get(exc.errno or 0, f"{exc.strerror or exc}; check the path and its file system")
-        raise FileProblem(f"{shown(path)}: cannot be {wanted}: {reason}{_culprit(exc)}") from exc
+        raise FileProblem(f"{shown(path)}: cannot be {wanted}: {explain(exc)}{_culprit(exc)}") from exc
+
+
+def explain(error: OSError) -> str:
+    """What went wrong with a file, and what to do about it, in a few words."""
+    return _ADVICE.get(error.errno or 0, f"{error.strerror or error}; check the path and its file system")
 
 
 def _culprit(exc: OSError) -> str:
