@@ -15,8 +15,9 @@ description:
   - Makes lines for people of what Compose would do and of what Synapse needs to take up its files.
 options:
   _input:
-    description: What M(community.docker.docker_compose_v2#module) returned in check mode.
-    type: dict
+    description: What M(community.docker.docker_compose_v2#module) returned in check mode, once or several times.
+    type: list
+    elements: dict
     required: true
   restarts:
     description: The RV(synapse.tuning.effective_info#module:restarts) of M(synapse.tuning.effective_info#module).
@@ -39,7 +40,7 @@ EXAMPLES = r"""
 
 - name: Say what will be interrupted
   ansible.builtin.debug:
-    msg: "{{ would | synapse.tuning.interruptions(restarts=running.restarts) }}"
+    msg: "{{ [would] | synapse.tuning.interruptions(restarts=running.restarts) }}"
 """
 
 RETURN = r"""

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-# For `import engine`, whatever import mode pytest runs in.
+# For `import engine` and `import running`, whatever import mode pytest runs in.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import deployment

@@ -74,6 +74,14 @@ def test_factors_need_a_reload_until_the_metrics_show_them(now: dict[str, Any], 
     assert due_of_synapse(readings(changed(now, before), factor=0.2)) is None
 
 
+def test_what_a_reload_has_brought_is_taken_back_by_another() -> None:
+    # The file is as it was when Synapse started, but the factor of in between is in effect.
+    again = changed(FACTOR[1], FACTOR[1])
+    assert due_of_synapse(readings(again, factor=0.2)) == Due(RELOAD, ("caches.global_factor",))
+    assert due_of_synapse(readings(again, factor=0.5)) is None
+    assert due_of_synapse(readings(unchanged(FACTOR[1]), factor=0.2)) is None
+
+
 def test_without_metrics_nobody_could_tell_that_a_reload_worked() -> None:
     assert due_of_synapse(readings(changed(*FACTOR))) == Due(RESTART, ("caches.global_factor",))
 

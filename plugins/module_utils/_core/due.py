@@ -49,12 +49,14 @@ def due_of_synapse(readings: Readings) -> Optional[Due]:
     now = _merged(each.data for each in files)
     keys = tuple(sorted(_differing(_merged(_started(each) for each in files), now)))
     if not keys:
-        return None
+        # As at the start, but what a reload has brought in between may be there yet.
+        left = _not_reloaded(now, readings) if any(each.changed for each in files) else ()
+        return Due(RELOAD, left) if left else None
     if not all(key == GLOBAL_FACTOR or key.startswith(PER_CACHE_FACTORS) for key in keys):
         return Due(RESTART, keys)
     if isinstance(readings.metrics, Missing):
         return Due(RESTART, keys)
-    return None if _reloaded(now, readings) else Due(RELOAD, keys)
+    return Due(RELOAD, keys) if _not_reloaded(now, readings) else None
 
 
 def _started(file: ConfigurationFile) -> Mapping[str, Any]:
@@ -83,8 +85,10 @@ def _differing(before: Any, now: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-def _reloaded(now: Mapping[str, Any], readings: Readings) -> bool:
-    """Whether the metrics show the factors of the files."""
+def _not_reloaded(now: Mapping[str, Any], readings: Readings) -> Tuple[str, ...]:
+    """The factors of the files that the metrics do not show; none where there are no metrics to ask."""
+    if isinstance(readings.metrics, Missing):
+        return ()
     caches = now.get("caches")
     section = caches if isinstance(caches, Mapping) else {}
     own = section.get("per_cache_factors")
@@ -92,7 +96,10 @@ def _reloaded(now: Mapping[str, Any], readings: Readings) -> bool:
     for name, factor in own.items() if isinstance(own, Mapping) else ():
         if known_name(str(name)) is not None:
             factors[f"{PER_CACHE_FACTORS}{name}"] = factor
-    if not all(isinstance(factor, (int, float)) for factor in factors.values()):
-        return False
+    unusable = tuple(lever for lever, factor in factors.items() if not isinstance(factor, (int, float)))
+    if unusable:
+        return unusable
     judge = CacheJudge({**factors, "event_cache_size": now.get("event_cache_size")}, readings)
-    return all(judge.judge(lever, value).state == states.IN_EFFECT for lever, value in factors.items())
+    verdicts = {lever: judge.judge(lever, value).state for lever, value in factors.items()}
+    # A variable of the environment wins over any reload.
+    return tuple(lever for lever, state in verdicts.items() if state not in (states.IN_EFFECT, states.OVERRIDDEN))

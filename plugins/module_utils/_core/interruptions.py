@@ -11,24 +11,24 @@ __all__ = ["interruptions"]
 _RECREATED = "is recreated: its part of the compose files has changed"
 
 
-def interruptions(composed: Mapping[str, Any], restarts: Sequence[Mapping[str, Any]]) -> List[str]:
+def interruptions(composed: Sequence[Mapping[str, Any]], restarts: Sequence[Mapping[str, Any]]) -> List[str]:
     """One line a service, in Compose's order; none where nothing is to be done.
 
-    composed: what community.docker.docker_compose_v2 returned in check mode (actions, containers).
+    composed: results of community.docker.docker_compose_v2 in check mode (actions, containers).
     restarts: what effective_info returned; a service that is recreated anyway needs no other.
     """
-    services = {each["Name"]: each["Service"] for each in composed.get("containers") or ()}
     found: Dict[str, str] = {}
-    for action in composed.get("actions") or ():
-        if action.get("what") != "container":
-            continue
-        # Compose names a container that is to be replaced NAME, or ID_NAME.
-        name = str(action["id"])
-        service = services.get(name) or services.get(name.partition("_")[2], "")
-        if str(action["status"]).startswith("Recreat"):
-            found[service] = _RECREATED
-        else:
-            found.setdefault(service or name, "is started" if service else "is created")
+    for result in composed:
+        services = {each["Name"]: each["Service"] for each in result.get("containers") or ()}
+        for action in result.get("actions") or ():
+            if action["what"] == "container":
+                # Compose names a container that is to be replaced NAME, or ID_NAME.
+                name = str(action["id"])
+                service = services.get(name) or services.get(name.partition("_")[2])
+                if str(action["status"]).startswith("Recreat"):
+                    found[service or name] = _RECREATED
+                else:
+                    found.setdefault(service or name, "is started" if service else "is created")
     lines = [f"{service} {what}" for service, what in found.items()]
     for each in restarts:
         if found.get(each["service"]) is None:
