@@ -20,12 +20,10 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
 from ansible_collections.synapse.tuning.plugins.module_utils._core.history import (
     ABSENT,
     BAK,
-    PRUNED,
-    RESTORED,
     Record,
     check_run,
     parse_record,
-    prunable,
+    pruning,
     stamp,
 )
 
@@ -169,20 +167,15 @@ def prune(target: str, *, keep: Keep, used: Iterable[str] = ()) -> List[str]:
         used: further runs whose records stay this time.
     """
     try:
-        left = [record for record in _records(_entries(os.path.dirname(target))) if record.path == target]
-        changes = [record for record in left if record.kind in (BAK, ABSENT)]
-        spare = prunable([record.run for record in changes], backups=keep.backups, protect=[keep.run, *used])
-        if not spare:
-            return []
-        # Said first: a point that is offered must be whole.
-        with _files.problems(target, "rid of old backups"):
-            mark(Record(target, spare[-1], PRUNED))
+        found = [record for record in _records(_entries(os.path.dirname(target))) if record.path == target]
+        steps = pruning(found, backups=keep.backups, protect=[keep.run, *used])
+        # The mark first: a point that is offered must be whole.
+        for mark_of_it in steps[:1]:
+            with _files.problems(target, "rid of old backups"):
+                mark(mark_of_it)
     except FileProblem as problem:
         return [str(problem)]
-    stay = {record.run for record in changes} - set(spare) | {keep.run}
-    marks = [record for record in left if record.kind == RESTORED and record.run not in stay]
-    marks += [record for record in left if record.kind == PRUNED and record.run < spare[-1]]
-    return remove([record for record in changes if record.run in spare] + marks)
+    return remove(steps[1:])
 
 
 @contextlib.contextmanager

@@ -53,8 +53,8 @@ sys.path.insert(0, sys.argv[1])
 sys.modules["ruamel.yaml"] = None
 from ansible.module_utils import basic
 basic._ANSIBLE_PROFILE = "legacy"
-basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": {"plan": {}, "path": sys.argv[2]}}).encode()
-runpy.run_module("ansible_collections.synapse.tuning.plugins.modules." + sys.argv[3], run_name="__main__")
+basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": json.loads(sys.argv[3])}).encode()
+runpy.run_module("ansible_collections.synapse.tuning.plugins.modules." + sys.argv[2], run_name="__main__")
 """
 
 
@@ -100,8 +100,12 @@ def test_a_second_run_changes_nothing(results: dict[str, Any], name: str) -> Non
 
 def test_files_keep_owner_and_mode_and_a_backup_is_made(folder: pathlib.Path, results: dict[str, Any]) -> None:
     backup = pathlib.Path(results["real"]["backup_file"])
-    assert {path.name for path in folder.iterdir()} == {"homeserver.yaml", "homeserver.tuning.yaml", backup.name}
-    states = [path.stat() for path in folder.iterdir()]
+    (marker,) = folder.glob("homeserver.tuning.yaml.*.absent")
+    assert {path.name for path in folder.iterdir()} == {
+        *("homeserver.yaml", "homeserver.tuning.yaml"),
+        *(backup.name, marker.name),
+    }
+    states = [path.stat() for path in folder.iterdir() if path != marker]
     assert {stat.S_IMODE(state.st_mode) for state in states} == {0o640}
     assert len({(state.st_uid, state.st_gid) for state in states}) == 1
     original = next(case for case in CASES if case.name == "psycopg2.yaml").text
@@ -117,10 +121,19 @@ def test_warnings_reach_the_user(results: dict[str, Any]) -> None:
     assert "homeserver.tuning.yaml has caches" in " ".join(results["output"].split())
 
 
-@pytest.mark.parametrize("module", ["homeserver_file", "compose_file"])
-def test_a_missing_library_is_one_line_that_says_how_to_get_it(collections_path: pathlib.Path, module: str) -> None:
+@pytest.mark.parametrize(
+    "module, options",
+    [
+        ("homeserver_file", {"plan": {}, "path": "/nowhere"}),
+        ("compose_file", {"plan": {}, "path": "/nowhere"}),
+        ("rollback", {"directories": ["/nowhere"]}),
+    ],
+)
+def test_a_missing_library_is_one_line_that_says_how_to_get_it(
+    collections_path: pathlib.Path, module: str, options: dict[str, Any]
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_RUAMEL, str(collections_path), "/nowhere", module],
+        [sys.executable, "-c", WITHOUT_RUAMEL, str(collections_path), module, json.dumps(options)],
         capture_output=True,
         text=True,
         check=False,

@@ -34,7 +34,7 @@ __all__ = [
     "Record",
     "check_run",
     "parse_record",
-    "prunable",
+    "pruning",
     "show_time",
     "stamp",
 ]
@@ -117,20 +117,35 @@ def parse_record(name: str) -> Optional[Record]:
     return Record(path=found.group(1), run=found.group(2), kind=found.group(3))
 
 
-def prunable(runs: Iterable[str], *, backups: int, protect: Iterable[str]) -> List[str]:
-    """Which of a file's records may go, oldest first.
+def pruning(records: Iterable[Record], *, backups: int, protect: Iterable[str]) -> List[Record]:
+    """What pruning does to one file's records: the mark to make first, then those to remove; mostly nothing.
 
     Args:
-        runs: the stamps of its records.
+        records: all that lie beside the file, marks included.
         backups: how many are to stay: the oldest and the newest, or with 1 the newest alone.
         protect: runs whose records stay in any case, and all later ones with them: what is
             removed has to be without gaps, for one mark to tell of it.
     """
-    ordered = sorted(set(runs))
-    first = 0 if backups == 1 else 1
-    spare = ordered[first : max(first, len(ordered) - max(backups - first, 1))]
+    found = sorted(records, key=lambda each: each.run)
+    ordered = sorted({each.run for each in found if each.kind in (BAK, ABSENT)})
+    oldest = 0 if backups == 1 else 1
     limit = min(protect, default=None)
-    return [run for run in spare if limit is None or run < limit]
+    gone = [
+        run
+        for run in ordered[oldest : max(oldest, len(ordered) - max(backups - oldest, 1))]
+        if limit is None or run < limit
+    ]
+    if not gone:
+        return []
+    last = gone[-1]
+    stay = set(ordered) - set(gone)
+    removed = [each for each in found if each.run in gone and each.kind in (BAK, ABSENT)]
+    for each in found:
+        # A mark tells of the runs before the next record; this one tells of them as well unless there is one.
+        hole = each.kind == PRUNED and each.run < last and not any(each.run < run < last for run in stay)
+        if hole or (each.kind == RESTORED and each.run not in stay and (limit is None or each.run < limit)):
+            removed.append(each)
+    return [Record(found[0].path, last, PRUNED), *removed]
 
 
 class History:
@@ -139,11 +154,11 @@ class History:
     def __init__(self, records: Iterable[Record]) -> None:
         self._all = sorted(set(records), key=lambda each: (each.run, each.path, each.kind))
         self._changes: Dict[str, Dict[str, Record]] = {}
-        self._pruned: Dict[str, str] = {}
+        self._pruned: List[Record] = []
         restored: Set[Tuple[str, str]] = set()
         for record in self._all:
             if record.kind == PRUNED:
-                self._pruned[record.path] = record.run
+                self._pruned.append(record)
             elif record.kind == RESTORED:
                 restored.add((record.path, record.run))
             else:
@@ -188,7 +203,7 @@ class History:
             if run is None and self._runs:
                 raise RecordError(f"no run is left that did not itself go back; {self._hint()}")
         elif to == ORIGINAL:
-            run = min([*self._runs, *self._pruned.values()], default=None)
+            run = min([*self._runs, *(mark.run for mark in self._pruned)], default=None)
         elif not _is_stamp(to):
             raise RecordError(
                 f"to is {to!r}, which is neither {LATEST} nor {ORIGINAL} nor a run such as {_EXAMPLE}; {self._hint()}"
@@ -211,16 +226,16 @@ class History:
         return [record for record in reversed(self._all) if record.run >= run]
 
     def _earliest(self, path: str, run: str) -> Optional[Record]:
-        known = self._changes[path]
+        known = self._changes.get(path, {})
         earliest = min((each for each in known if each >= run), default=None)
         return None if earliest is None else known[earliest]
 
     def _lost(self, run: str) -> Optional[str]:
         """A file whose record of this point was pruned: it would be taken from a later one, or not at all."""
-        for path, pruned in sorted(self._pruned.items()):
-            record = self._earliest(path, run) if path in self._changes else None
-            if run <= pruned and (record is None or pruned < record.run):
-                return path
+        for mark in self._pruned:
+            record = self._earliest(mark.path, run)
+            if run <= mark.run and (record is None or mark.run < record.run):
+                return mark.path
         return None
 
     def _hint(self, near: Optional[str] = None) -> str:
