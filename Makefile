@@ -18,6 +18,8 @@ FEDERATION =
 DATABASE_SIZE =
 SERVER_NAME =
 MODE =
+# true: also start, restart and verify; else only write.
+APPLY = false
 # More arguments for ansible-playbook, such as ARGS='--check --diff'.
 ARGS =
 
@@ -34,6 +36,7 @@ SHELL = /bin/sh
 BIN = $(VENV)/bin
 VENV_PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 RUNTIME = $(VENV)/.stamp-runtime
+APPLYING = $(VENV)/.stamp-apply
 DEV = $(VENV)/.stamp-dev
 SHELL_SCRIPTS = tools/find-python .ci/run $(wildcard tests/stack/recipes/*/*.sh tests/stack/recipes/*/policy-rc.d)
 
@@ -43,19 +46,20 @@ export ANSIBLE_COLLECTIONS_PATH := $(VENV_PATH)/collections
 # The linters start other commands of the same environment by name.
 export PATH := $(VENV_PATH)/bin:$(PATH)
 # Through the environment and not pasted into a command line, so that any character may be in them.
-export USERS DEST RAM CPUS STORAGE RESERVED TOPOLOGY WORKERS FEDERATION DATABASE_SIZE SERVER_NAME MODE
+export USERS DEST RAM CPUS STORAGE RESERVED TOPOLOGY WORKERS FEDERATION DATABASE_SIZE SERVER_NAME MODE APPLY
 
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: tune
-tune: $(RUNTIME) ## fit Synapse and PostgreSQL to this machine (USERS=5 DEST=./synapse RAM=2G ...)
+tune: $(if $(filter-out false,$(APPLY)),$(APPLYING),$(RUNTIME)) ## fit Synapse and PostgreSQL to this machine (USERS=5 DEST=./synapse RAM=2G ...)
 	@"$(BIN)/ansible-playbook" playbooks/tune-synapse.yml -i localhost, -c local \
 	    -e '{"ansible_python_interpreter": "{{ ansible_playbook_python }}"}' \
 	    -e "$$("$(BIN)/python" tools/extra_vars.py create=true "users=$$USERS" "project_dir=$$DEST" "ram=$$RAM" \
 	        "cpus=$$CPUS" "storage=$$STORAGE" "reserved=$$RESERVED" "topology=$$TOPOLOGY" "workers=$$WORKERS" \
-	        "federation=$$FEDERATION" "database_size=$$DATABASE_SIZE" "server_name=$$SERVER_NAME" "mode=$$MODE")" $(ARGS)
+	        "federation=$$FEDERATION" "database_size=$$DATABASE_SIZE" "server_name=$$SERVER_NAME" "mode=$$MODE" \
+	        "apply=$${APPLY:-false}")" $(ARGS)
 
 .PHONY: venv
 venv: $(RUNTIME) ## make .venv with what the playbooks need
@@ -74,7 +78,13 @@ $(RUNTIME): requirements/runtime.txt tools/find-python
 	@"$(BIN)/python" tools/link_collection.py "$(VENV)/collections"
 	@touch "$@"
 
-$(DEV): requirements/dev.txt $(RUNTIME)
+# `ansible` brings thousands of files: Python compiles the few that it runs when it runs them.
+$(APPLYING): requirements/apply.txt $(RUNTIME)
+	@echo "Installing what it takes to apply into $(VENV): community.docker and three libraries (a few seconds, 270 MB)"
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements/apply.txt
+	@touch "$@"
+
+$(DEV): requirements/dev.txt $(APPLYING)
 	@echo "Installing the test and lint requirements into $(VENV) (a minute or two)"
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
 	@touch "$@"
@@ -152,7 +162,7 @@ bench: $(DEV) ## measure a plan, a second run and many hosts (not a test: it jud
 .PHONY: lock
 lock: $(RUNTIME) ## compile requirements/*.in to the locks again (LOCK_ARGS=--upgrade for newer versions)
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check uv
-	@for name in runtime dev; do \
+	@for name in runtime apply dev; do \
 	    (cd requirements && "$(VENV_PATH)/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 	        --no-emit-index-url --no-emit-find-links $(LOCK_ARGS) $$name.in --output-file $$name.txt) || exit 1; \
 	done
