@@ -27,7 +27,7 @@ def shown(name: str) -> str:
 
 
 def tune(project: Path, **variables: object) -> Run:
-    given = {"users": 5, "ram": "2G", "project_dir": str(project), **variables}
+    given = {"users": 5, "ram": "2G", "project_dir": str(project), "apply": False, **variables}
     return ansible_playbook(
         PLAYBOOK,
         variables={f"synapse_tuning_{name}": value for name, value in given.items()},

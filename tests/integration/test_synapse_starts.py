@@ -34,7 +34,7 @@ _RAM = "2G"
 def _tune(root: pathlib.Path, folder: pathlib.Path) -> None:
     """What `make tune USERS=5 RAM=2G DEST=folder` runs."""
     tool = [sys.executable, str(root / "tools" / "extra_vars.py")]
-    wanted = ["create=true", f"users={_USERS}", f"ram={_RAM}", f"project_dir={folder}"]
+    wanted = ["create=true", "apply=false", f"users={_USERS}", f"ram={_RAM}", f"project_dir={folder}"]
     variables = json.loads(subprocess.run([*tool, *wanted], check=True, text=True, capture_output=True).stdout)
     # In /etc/cron.d, the job would be the machine's own and outlive the test.
     variables["synapse_tuning_compressor_cron_file"] = str(folder / "cron")

@@ -98,6 +98,7 @@ def second_run(playbook: pathlib.Path, inventory: str, variables: dict[str, Any]
 def tune_variables() -> dict[str, Any]:
     return {
         "synapse_tuning_create": True,
+        "synapse_tuning_apply": False,
         "synapse_tuning_users": USERS,
         "synapse_tuning_ram": RAM,
         # Not in /etc/cron.d: a benchmark leaves no job on the machine.

@@ -38,6 +38,7 @@ def created(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "synapse_tuning_users": 5,
         "synapse_tuning_ram": "2G",
         "synapse_tuning_create": True,
+        "synapse_tuning_apply": False,
         "synapse_tuning_server_name": "localhost",
         "synapse_tuning_project_dir": str(project),
         "synapse_tuning_compressor_cron_file": str(folder / "cron"),

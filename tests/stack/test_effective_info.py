@@ -76,6 +76,7 @@ def tune(project: Deployment, planned: Mapping[str, Any]) -> None:
     variables = {
         "ansible_python_interpreter": sys.executable,
         "synapse_tuning_plan": planned,
+        "synapse_tuning_apply": False,
         "synapse_tuning_project_dir": str(project.directory),
         "synapse_tuning_compressor_cron_file": str(project.directory / "cron"),
     }
