@@ -13,6 +13,8 @@ from ansible_collections.synapse.tuning.plugins.module_utils._deps_docker import
 
 __all__ = ["Containers", "Engine", "Found", "by_name", "of_project", "service_data"]
 
+# Enough for the end of a traceback.
+_LOG_LINES = 60
 _PREFIX = "com.docker.compose."
 
 
@@ -66,6 +68,9 @@ class Containers(Protocol):
     def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
         """What a command in a container prints. Raises SourceError where it fails or none can be run."""
 
+    def log(self, container: str) -> str:
+        """The last lines of its log. Raises SourceError."""
+
 
 class Engine:
     """A Docker Engine.
@@ -114,6 +119,13 @@ class Engine:
             said = (errors or b"").decode("utf-8", "replace").strip()
             raise SourceError(f"'{command[0]}' fails in the container: {_line(said) or f'exit status {status}'}")
         return str((output or b"").decode("utf-8", "replace"))
+
+    def log(self, container: str) -> str:
+        """The last lines of what a container has printed."""
+        try:
+            return str(self._client.logs(container, tail=_LOG_LINES).decode("utf-8", "replace"))
+        except (docker.errors.DockerException, OSError) as error:
+            raise SourceError(f"the log cannot be read: {_line(error)}") from error
 
 
 def of_project(containers: Sequence[Found], directory: str) -> List[Found]:

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, TypeVar, Union
+from functools import partial
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, TypeVar, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _compose_services as find
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import finds_by_itself, read_compose_files
@@ -23,6 +24,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.readings impo
     Readings,
     RunningProject,
 )
+from ansible_collections.synapse.tuning.plugins.module_utils._core.trouble import Trouble, state_of, telling_line
 from ansible_collections.synapse.tuning.plugins.module_utils._cron import read_cron
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import (
     Containers,
@@ -92,6 +94,7 @@ def read(request: Request, *, connect: Callable[..., Containers] = Engine) -> Re
         cron=_cron(request),
         project=_project(found),
         engine=engine if isinstance(engine, Missing) else None,
+        trouble=() if isinstance(engine, Missing) else tuple(_trouble(engine, found.values())),
     )
 
 
@@ -207,6 +210,14 @@ def _container(container: Found, variables: Iterable[str], dev_shm: Optional[int
         dev_shm=dev_shm,
         environment={name: environment[name] for name in variables if name in environment},
     )
+
+
+def _trouble(engine: Containers, containers: Iterable[Union[Found, Missing]]) -> Iterator[Trouble]:
+    for each in containers:
+        state = state_of(each.details) if isinstance(each, Found) else None
+        if isinstance(each, Found) and state is not None:
+            log = _attempt(partial(engine.log, each.id))
+            yield Trouble(each.name, each.service, state, "" if isinstance(log, Missing) else telling_line(log))
 
 
 def _dev_shm(engine: Containers, container: Found) -> Optional[int]:

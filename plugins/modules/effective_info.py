@@ -278,6 +278,29 @@ missing:
   returned: success, and failure by O(fail_on_difference)
   sample:
     metrics: "Synapse has no metrics: add enable_metrics: true and a listener of type metrics, or give metrics_url"
+trouble:
+  description: The containers that do not run, keep ending or are unhealthy, and the line of their log that tells most.
+  type: list
+  elements: dict
+  returned: success, and failure by O(fail_on_difference)
+  contains:
+    container:
+      description: Its name.
+      type: str
+    service:
+      description: Its service in Compose; empty for none.
+      type: str
+    state:
+      description: What is wrong with it.
+      type: str
+    said:
+      description: The last line of its log that reports an error, else its last line.
+      type: str
+  sample:
+    - container: synapse-db-1
+      service: db
+      state: keeps ending (1) and is restarted
+      said: "FATAL:  could not map anonymous shared memory: Cannot allocate memory"
 project:
   description: The Compose project that the containers are of; null where there is none.
   type: dict
@@ -380,6 +403,7 @@ def main():
         "complaint": effective.complaint(effective.differing(verdicts)),
         "restarts": restarts_of(readings),
         "missing": readings.missing,
+        "trouble": [asdict(each) for each in readings.trouble],
         "project": None if readings.project is None else asdict(readings.project),
     }
     if result["complaint"] and module.params["fail_on_difference"]:

@@ -39,8 +39,8 @@ class Run:
 
     @property
     def message(self) -> str:
-        """What the task that failed says."""
-        fatal = self.stdout[self.stdout.index("fatal: [") :]
+        """What the task that failed says; the last one, for what a rescue makes of it."""
+        fatal = self.stdout[self.stdout.rindex("fatal: [") :]
         found = _MESSAGE.search(fatal)
         assert found, fatal
         return str(json.loads(found.group(1)))

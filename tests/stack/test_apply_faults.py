@@ -69,6 +69,7 @@ def test_postgresql_refuses_a_value(served: Served) -> None:
     run = play.tune(served.project, planned_with("postgresql", "shared_buffers", "900GB"), wait_timeout=60)
     assert run.returncode != 0
     assert "db-1" in run.message and "Everything is as it was" in run.message, run.message
+    assert "could not map anonymous shared memory" in run.message
     served.as_before()
 
 
@@ -104,6 +105,8 @@ def test_synapse_is_never_healthy_with_the_change(served: Served) -> None:
     run = play.tune(served.project, planned_with("homeserver", "caches.global_factor", "lots"), wait_timeout=60)
     assert run.returncode != 0
     assert "synapse" in run.message and "Everything is as it was" in run.message, run.message
+    # Synapse's own words.
+    assert "global_factor" in run.message
     served.as_before()
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
+from ansible_collections.synapse.tuning.plugins.module_utils._core.trouble import Trouble
+
 __all__ = [
     "ComposeFile",
     "Configuration",
@@ -186,7 +188,7 @@ class Readings:
 
     compose_files: in the order in which they win, the last one most. cron: None to leave
     it out. project: None where Compose has made no container. engine: why the container
-    engine does not answer, None where it does.
+    engine does not answer, None where it does. trouble: the containers that do not run well.
     """
 
     metrics: Union[Metrics, Missing]
@@ -199,6 +201,7 @@ class Readings:
     cron: Union[CronJob, Missing, None] = None
     project: Optional[RunningProject] = None
     engine: Optional[Missing] = None
+    trouble: Tuple[Trouble, ...] = ()
 
     @property
     def missing(self) -> Dict[str, str]:

@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with a container, in a few words."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import pytest
+
+from ansible_collections.synapse.tuning.plugins.module_utils._core.trouble import state_of, telling_line
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"Running": True, "Status": "running"}, None),
+        ({"Running": True, "Health": {"Status": "starting"}}, None),
+        ({"Running": True, "Health": {"Status": "unhealthy"}}, "is unhealthy"),
+        ({"Running": True, "Restarting": True, "ExitCode": 1}, "keeps ending (1) and is restarted"),
+        ({"Running": False, "Status": "exited", "ExitCode": 137}, "exited (137)"),
+        (
+            {"Running": True, "Restarting": True, "ExitCode": 137, "OOMKilled": True},
+            "was killed, as it took more memory than its limit",
+        ),
+    ],
+)
+def test_states(state: dict[str, Any], words: Optional[str]) -> None:
+    assert state_of({"State": state}) == words
+
+
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        ("", ""),
+        ("one\ntwo\n\n", "two"),
+        (
+            "LOG:  starting\nFATAL:  could not map anonymous shared memory: Cannot allocate memory\nHINT:  Lower it.\n",
+            "FATAL:  could not map anonymous shared memory: Cannot allocate memory",
+        ),
+        ("FATAL:  bad value\nFATAL:  the database system is starting up\n", "FATAL:  bad value"),
+        (
+            "Traceback (most recent call last):\n  File x\nValueError: could not convert\nbye\n",
+            "ValueError: could not convert",
+        ),
+        ("Error in configuration at 'caches': no\nlast\n", "Error in configuration at 'caches': no"),
+        ("x" * 999, "x" * 300),
+    ],
+)
+def test_the_line_that_tells_most(log: str, line: str) -> None:
+    assert telling_line(log) == line
