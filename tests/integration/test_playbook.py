@@ -214,7 +214,7 @@ def test_an_existing_deployment_by_override(tmp_path: Path) -> None:
     assert {name: after[name] for name in before} == before
     new = set(after) - set(before)
     assert {"plan.json", "data/homeserver.tuning.yaml"} <= new
-    override = [name for name in new if "compose" in name]
+    override = [name for name in new if "compose" in name and not name.endswith(".absent")]
     assert len(override) == 1
     assert yaml.safe_load(after[override[0]][1])["services"]["postgres"]["shm_size"] == "256m"
     dropin = yaml.safe_load(after["data/homeserver.tuning.yaml"][1])
