@@ -13,7 +13,7 @@ import contextlib
 import datetime
 import os
 from dataclasses import dataclass
-from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import FileProblem, RecordError
@@ -73,7 +73,7 @@ def replace(path: str, data: str, *, keep: Keep) -> Written:
     Raises FileProblem, with the file as it was and nothing new beside it.
     """
     target = os.path.realpath(path)
-    with _problems(path), _recorded(target, keep) as record:
+    with _files.problems(path, "backed up"), _recorded(target, keep) as record:
         _files.replace(path, data)
     return _written(target, record, keep)
 
@@ -89,7 +89,7 @@ def create(
     taken = FileProblem(f"{_files.shown(path)}: it appeared while this ran; run again")
     if os.path.lexists(path):
         raise taken
-    with _problems(path), _recorded(target, keep) as record:
+    with _files.problems(path, "backed up"), _recorded(target, keep) as record:
         if not _files.create(path, data, mode=mode, owner=owner, group=group):
             raise taken
     return _written(target, record, keep)
@@ -101,8 +101,8 @@ def find(directories: Iterable[str]) -> List[Record]:
     A directory that does not exist has none. Raises FileProblem for one that cannot be read.
     """
     found: List[Record] = []
-    seen = set()
-    linked = set()
+    seen: Set[str] = set()
+    linked: Set[str] = set()
     for directory in map(os.path.abspath, directories):
         if os.path.realpath(directory) in seen:
             continue
@@ -169,10 +169,11 @@ def prune(target: str, *, keep: Keep, used: Iterable[str] = ()) -> List[str]:
     try:
         found = [record for record in _records(_entries(os.path.dirname(target))) if record.path == target]
         steps = pruning(found, backups=keep.backups, protect=[keep.run, *used])
-        # The mark first: a point that is offered must be whole.
-        for mark_of_it in steps[:1]:
-            with _files.problems(target, "rid of old backups"):
-                mark(mark_of_it)
+        if not steps:
+            return []
+        # First of all, as a point that is offered must be whole.
+        with _files.problems(target, "rid of old backups"):
+            mark(steps[0])
     except FileProblem as problem:
         return [str(problem)]
     return remove(steps[1:])
@@ -198,10 +199,6 @@ def _written(target: str, record: Optional[Record], keep: Keep) -> Written:
     if record is None:
         return Written(None, ())
     return Written(record.backup_file, tuple(prune(target, keep=keep)))
-
-
-def _problems(path: str) -> contextlib.AbstractContextManager[None]:
-    return _files.problems(path, "backed up")
 
 
 def _entries(directory: str) -> List[os.DirEntry[str]]:

@@ -221,6 +221,12 @@ def test_twenty_backups_in_a_row_keep_ten(file) -> None:
     assert [records(file)[name] for name in kept] == ["zero\n", *(f"{number}\n" for number in range(10, 19))]
 
 
+def test_a_runs_own_backup_stays_though_the_clock_was_put_back(file) -> None:
+    for number in (2, 3, 1):
+        _backups.replace(str(file), f"{number}\n", keep=Keep(run(number), backups=1))
+    assert records(file)[f"{run(1)}.bak"] == "3\n"
+
+
 def test_only_backups_of_this_file_are_removed(file) -> None:
     others = [
         "homeserver.yaml.bak",

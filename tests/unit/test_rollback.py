@@ -202,6 +202,15 @@ def test_owner_mode_and_attributes(project) -> None:
     assert not with_attributes or os.getxattr(made, "user.note") == b"kept"
 
 
+def test_who_may_read_a_file_now_is_not_gone_back_on(project) -> None:
+    """No run changes modes: what is another than it was, its owner has made so."""
+    path = project / NAMES[1]
+    path.chmod(0o600)
+    back(project, run(1))
+    assert path.read_bytes() == BEFORE[1][1]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_a_restored_file_is_new_and_its_backup_as_old_as_the_text(project) -> None:
     """Else a process that has read the file before would be taken for one that has read it as it is now."""
     path = project / NAMES[0]
@@ -440,6 +449,9 @@ def test_read_only_directory(project) -> None:
             "become",
         )
         assert everything(project) == before
+        # Check mode says so, too.
+        request = _rollback.Request(directories=[str(project), str(project / "data")], to=run(1))
+        refused(lambda: in_child(lambda: _rollback.prepare(request, Keep(run(9))), user=NOBODY), "must be writable")
         # Where there is nothing to do in it, it may be as it likes.
         in_child(lambda: back(project, run(1), files=[str(project / NAMES[0])]), user=NOBODY)
     finally:
