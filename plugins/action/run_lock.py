@@ -12,9 +12,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _controller
 from ansible_collections.synapse.tuning.plugins.module_utils._core import run_lock
 from ansible_collections.synapse.tuning.plugins.module_utils._core.run_lock import Holder
+from ansible_collections.synapse.tuning.plugins.plugin_utils import _controller
 
 _MODULE = "synapse.tuning.run_lock"
 _POLL = 2.0

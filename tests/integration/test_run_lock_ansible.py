@@ -21,8 +21,8 @@ import pytest
 import yaml
 from running import ANSIBLE_PLAYBOOK, Run, ansible_playbook
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _controller
 from ansible_collections.synapse.tuning.plugins.module_utils._core import run_lock
+from ansible_collections.synapse.tuning.plugins.plugin_utils import _controller
 
 # What a run does while it holds the lock: it says so, and goes on when it is told to.
 WORK = 'echo $$ > "{{ folder }}/inside-{{ me }}"; while [ ! -e "{{ folder }}/go-{{ me }}" ]; do sleep 0.1; done'
@@ -218,6 +218,7 @@ def test_two_at_once_the_second_is_refused(tmp_path: Path) -> None:
     one(tmp_path).must_succeed()
 
 
+@pytest.mark.slow
 def test_three_at_once_work_one_after_the_other(tmp_path: Path) -> None:
     """Started together, with nobody to say who is first."""
     work = f'mkdir "{tmp_path}/alone" && sleep 1 && rmdir "{tmp_path}/alone" && echo >> "{tmp_path}/done"'
@@ -232,6 +233,7 @@ def test_three_at_once_work_one_after_the_other(tmp_path: Path) -> None:
     assert no_lock(tmp_path)
 
 
+@pytest.mark.slow
 def test_it_waits_says_so_once_and_goes_on(tmp_path: Path) -> None:
     with started(tmp_path, "first") as first:
         first.until_inside()

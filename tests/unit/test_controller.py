@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from faults import NOBODY, ignore_fork_warning, in_child, needs_root
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _controller
 from ansible_collections.synapse.tuning.plugins.module_utils._core import run_lock
+from ansible_collections.synapse.tuning.plugins.plugin_utils import _controller
 
 pytestmark = ignore_fork_warning
 

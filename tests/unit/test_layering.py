@@ -24,6 +24,11 @@ def _layer(path: pathlib.Path) -> str:
     folder = path.relative_to(PLUGINS).parts
     if folder[0] == "module_utils":
         return "core" if "_core" in folder else "adapter"
+    # plugin_utils: adapters of the controller, which no module can import on a target.
+    if folder[0] == "plugin_utils":
+        return "adapter"
+    if folder[0] == "action":
+        return "action"
     return "other" if folder[0] == "doc_fragments" else "shell"
 
 
@@ -61,6 +66,8 @@ def allowed(layer: str, name: str) -> bool:
         return True
     if layer == "adapter":
         return top in LIBRARIES
+    if layer == "action" and name.startswith(COLLECTION + "plugin_utils."):
+        return True
     return top == "ansible"
 
 
@@ -69,7 +76,7 @@ def _files() -> list[pathlib.Path]:
 
 
 def test_each_layer_has_files() -> None:
-    assert {"core", "adapter", "shell"} <= {_layer(path) for path in _files()}
+    assert {"core", "adapter", "shell", "action"} <= {_layer(path) for path in _files()}
 
 
 @pytest.mark.parametrize("path", _files(), ids=lambda path: str(path.relative_to(PLUGINS)))
@@ -85,7 +92,7 @@ def test_dependencies_point_one_way(path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in _files() if _layer(path) != "shell"],
+    [path for path in _files() if _layer(path) not in ("shell", "action")],
     ids=lambda path: str(path.relative_to(PLUGINS)),
 )
 def test_only_the_shell_knows_the_module_object(path: pathlib.Path) -> None:
@@ -112,6 +119,9 @@ def test_only_the_shell_knows_the_module_object(path: pathlib.Path) -> None:
         ("adapter", f"from {COLLECTION}modules import plan_info"),
         ("shell", f"from {COLLECTION}modules import plan_info"),
         ("shell", "import ruamel.yaml"),
+        ("shell", f"from {COLLECTION}plugin_utils import _controller"),
+        ("adapter", f"from {COLLECTION}plugin_utils import _controller"),
+        ("action", f"from {COLLECTION}modules import plan_info"),
     ],
 )
 def test_a_wrong_import_is_seen(layer: str, source: str) -> None:
@@ -128,6 +138,7 @@ def test_a_wrong_import_is_seen(layer: str, source: str) -> None:
         ("core", "from .errors import PlanError"),
         ("adapter", f"import ruamel.yaml\nfrom {COLLECTION}module_utils import _files\nfrom {CORE} import plan"),
         ("shell", f"from ansible.module_utils.basic import AnsibleModule\nfrom {COLLECTION}module_utils import _yaml"),
+        ("action", f"from ansible.plugins.action import ActionBase\nfrom {COLLECTION}plugin_utils import _controller"),
     ],
 )
 def test_a_right_import_is_allowed(layer: str, source: str) -> None:

@@ -147,8 +147,8 @@ def hard_link(lock):
         (symlink, "symbolic link"),
         (lambda lock: lock.symlink_to(lock.with_name("target")), "symbolic link"),
         (hard_link, "hard links"),
-        (lambda lock: lock.mkdir(), "a directory"),
-        (lambda lock: os.mkfifo(lock), "not a regular file"),
+        (Path.mkdir, "a directory"),
+        (os.mkfifo, "not a regular file"),
     ],
 )
 def test_what_is_no_plain_file_is_refused(lock, make, says):
@@ -337,7 +337,7 @@ def test_taken_and_given_back_by_many_it_is_never_held_twice(lock):
 
     def churn(index):
         wins = 0
-        for _ in range(400):
+        for _turn in range(400):
             if take(str(lock), racer(index)).acquired:
                 wins += 1
                 os.close(os.open(inside, os.O_CREAT | os.O_EXCL))  # raises where two are in here

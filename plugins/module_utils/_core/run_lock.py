@@ -106,7 +106,7 @@ def parse(text: str) -> Optional[Holder]:
         return None
     given = {field.name: data.get(field.name) for field in fields(Holder)}
     pid = given["pid"]
-    if type(pid) is not int or not 0 < pid <= _LARGEST_PID:
+    if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid <= _LARGEST_PID:
         return None
     # Whoever may write the file must not be able to write lines on the terminal of who reads the message.
     texts = [value for name, value in given.items() if name != "pid"]

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""This run of ansible-playbook, and the other processes of its controller."""
+"""This run of ansible-playbook, and the other processes of its controller.
+
+Only action plugins use it: a module runs on the host, and sees that one's processes.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,7 @@ def _start_by_proc(pid: int) -> Optional[str]:
 
 
 def _start_by_ps(pid: int) -> Optional[str]:
-    state, _, start = _said(["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]).strip().partition(" ")
+    state, _space, start = _said(["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]).strip().partition(" ")
     if state.startswith(_ENDED):
         return None
     return f"lstart:{' '.join(start.split())}" if start else ""
