@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, TypeVar, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _compose_services as find
+from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import finds_by_itself, read_compose_files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective import planned_values, planned_variables
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
@@ -32,12 +33,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._docker import (
     of_project,
     service_data,
 )
-from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import (
-    ByLogin,
-    InContainer,
-    Login,
-    read_database,
-)
+from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import InContainer, read_database
 from ansible_collections.synapse.tuning.plugins.module_utils._metrics import parse_metrics, read_metrics
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess
 
@@ -64,7 +60,7 @@ class Request:
     db_container: Optional[str] = None
     docker_host: Optional[str] = None
     metrics_url: Optional[str] = None
-    login: Optional[Login] = None
+    login: Optional[_postgresql.Login] = None
     cron_file: Optional[str] = None
     timeout: float = 30
 
@@ -251,5 +247,10 @@ def _database(
 ) -> Union[Database, Missing]:
     login = request.login
     if login is not None:
-        return _attempt(lambda: read_database(ByLogin(login, timeout=request.timeout), names))
+        return _attempt(lambda: _by_login(login, names))
     return _with(engine, container, lambda one, other: read_database(InContainer(one, other), names))
+
+
+def _by_login(login: _postgresql.Login, names: Iterable[str]) -> Database:
+    with _postgresql.connect(login) as server:
+        return read_database(server, names)

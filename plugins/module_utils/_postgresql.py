@@ -12,14 +12,14 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import DatabaseProblem
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import Parameter, elements
-from ansible_collections.synapse.tuning.plugins.module_utils._core.parameters import (
+from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import (
     FileEntry,
     RoleSetting,
     ServerState,
     command_line_parameters,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table_options import OptionChange, reloptions
-from ansible_collections.synapse.tuning.plugins.module_utils._deps_postgresql import psycopg
+from ansible_collections.synapse.tuning.plugins.module_utils._deps_postgresql import PSYCOPG, psycopg
 
 __all__ = ["Login", "PsycopgServer", "connect"]
 
@@ -95,6 +95,8 @@ class Login:
 @contextlib.contextmanager
 def connect(login: Login) -> Iterator[PsycopgServer]:
     """A session on the server; raises DatabaseProblem, never with the password in it."""
+    if PSYCOPG.missing:
+        raise DatabaseProblem(f"the library {PSYCOPG.name} is missing, needed {PSYCOPG.reason}")
     _check_passfile(login.passfile)
     try:
         # A database in SQL_ASCII would answer in bytes without the encoding.
@@ -127,6 +129,11 @@ class PsycopgServer:
     def database(self) -> str:
         """The database of this session."""
         return str(self._connection.info.dbname)
+
+    def text(self, statement: str) -> str:
+        """The only field of the only row."""
+        with self._said("PostgreSQL does not answer"):
+            return str(self._rows(statement)[0][0])
 
     def lock(self) -> None:
         """Keep other runs out until the session ends, or give up after a while."""

@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import DatabaseProblem, TuningError
-from ansible_collections.synapse.tuning.plugins.module_utils._core.parameters import (
-    ChangeSet,
-    ParameterChange,
-    ServerState,
-    plan_parameters,
-    wanted_parameters,
-)
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_changes import ChangeSet, ParameterChange
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameters import plan_parameters, wanted_parameters
+from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import ServerState
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table_options import (
     OptionChange,
     plan_options,

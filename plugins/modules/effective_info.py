@@ -308,19 +308,27 @@ from ansible_collections.synapse.tuning.plugins.module_utils import _effective
 from ansible_collections.synapse.tuning.plugins.module_utils._core import effective
 from ansible_collections.synapse.tuning.plugins.module_utils._core.due import due_of_synapse
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
-from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
 
 
 def request_of(params):
     """The options as a request."""
-    login = {name: params[f"login_{name}"] for name in ("host", "port", "user", "password", "db")}
-    asked = any(login[name] is not None for name in ("host", "port", "user"))
+    login = None
+    if any(params[name] is not None for name in ("login_host", "login_port", "login_user")):
+        login = Login(
+            host=params["login_host"],
+            port=params["login_port"],
+            user=params["login_user"],
+            password=params["login_password"],
+            database=params["login_db"] or "postgres",
+            connect_timeout=params["timeout"],
+        )
     names = ("synapse_service", "db_service", "synapse_container", "db_container", "docker_host")
     return _effective.Request(
         plan=params["plan"],
         project_dir=params["project_dir"],
         metrics_url=params["metrics_url"],
-        login=Login(**login) if asked else None,
+        login=login,
         cron_file=params["cron_file"],
         timeout=params["timeout"],
         **{name: params[name] for name in names},

@@ -28,6 +28,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
     ParameterError,
     TuningError,
 )
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_parameters import KNOWN
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import read
 from ansible_collections.synapse.tuning.plugins.module_utils._postgresql_parameters import Request, apply, prepare
 
@@ -203,6 +204,13 @@ def test_values_are_read_as_postgresql_reads_them(running, name, text):
         setting = sql(running, f"SET {name} = '{text}'", f"SELECT setting FROM pg_settings WHERE name = '{name}'")[0][0]
         told = read(parameter, setting)
         assert told == (float(f"{understood:g}") if isinstance(understood, float) else understood)
+
+
+@EACH
+def test_what_is_known_without_a_server_is_what_it_says(running):
+    with _postgresql.connect(login(running)) as session:
+        rows = session.state().parameters
+    assert {name: (rows[name].vartype, rows[name].unit) for name in KNOWN} == KNOWN
 
 
 @EACH

@@ -20,13 +20,12 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
     PlanError,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import Parameter
-from ansible_collections.synapse.tuning.plugins.module_utils._core.parameters import (
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameters import plan_parameters, wanted_parameters
+from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import (
     FileEntry,
     RoleSetting,
     ServerState,
     command_line_parameters,
-    plan_parameters,
-    wanted_parameters,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table_options import plan_options, wanted_options
 from ansible_collections.synapse.tuning.plugins.module_utils._postgresql_parameters import Request, apply, prepare
@@ -247,7 +246,7 @@ def test_the_command_line_is_read(options, names):
     ],
 )
 def test_where_else_a_parameter_is_set(setting, who, removal):
-    assert (str(setting), setting.removal) == (who, removal)
+    assert (str(setting), setting.statement("RESET")) == (who, removal)
 
 
 def test_table_options_are_compared_by_meaning():
