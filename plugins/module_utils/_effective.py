@@ -7,11 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, TypeVar, Union
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _compose_services as find
 from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import finds_by_itself, read_compose_files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective import planned_values, planned_variables
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.listeners import metrics_url
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import (
     ComposeFile,
@@ -25,15 +24,9 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.readings impo
     RunningProject,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._cron import read_cron
-from ansible_collections.synapse.tuning.plugins.module_utils._docker import (
-    Containers,
-    Engine,
-    Found,
-    by_name,
-    of_project,
-    service_data,
-)
+from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Engine, Found
 from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import InContainer, read_database
+from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database, find_synapse
 from ansible_collections.synapse.tuning.plugins.module_utils._metrics import parse_metrics, read_metrics
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess
 
@@ -146,48 +139,25 @@ def _both(request: Request, engine: Union[Containers, Missing]) -> Dict[str, Uni
     if isinstance(containers, Missing):
         return {"synapse": containers, "postgresql": containers}
     there: Sequence[Found] = containers
-    project = of_project(there, request.project_dir) if request.project_dir else []
-    services = service_data(project)
-    place = str(request.project_dir)
-
-    def synapse_service() -> str:
-        return find.find_synapse(services, named=request.synapse_service, resolve=_as_it_is, file=place)
-
-    def synapse() -> Found:
-        if request.synapse_container:
-            return by_name(there, request.synapse_container)
-        return _of_service(project, synapse_service, request)
-
-    def postgresql() -> Found:
-        if request.db_container:
-            return by_name(there, request.db_container)
-
-        def service() -> str:
-            above = _attempt(synapse_service) if project else None
-            return find.find_database(
-                services,
-                synapse=above if isinstance(above, str) else None,
-                named=request.db_service,
-                resolve=_as_it_is,
-                file=place,
+    return {
+        "synapse": _attempt(
+            lambda: find_synapse(
+                there,
+                name=request.synapse_container,
+                project_dir=request.project_dir,
+                service=request.synapse_service,
             )
-
-        return _of_service(project, service, request)
-
-    return {"synapse": _attempt(synapse), "postgresql": _attempt(postgresql)}
-
-
-def _of_service(project: Sequence[Found], service: Callable[[], str], request: Request) -> Found:
-    if not request.project_dir:
-        raise SourceError("give project_dir, or the container's name")
-    if not project:
-        raise SourceError(f"no container is of the Compose project in {request.project_dir}; start it")
-    name = service()
-    return next(each for each in project if each.service == name)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+        ),
+        "postgresql": _attempt(
+            lambda: find_database(
+                there,
+                name=request.db_container,
+                project_dir=request.project_dir,
+                service=request.db_service,
+                synapse_service=request.synapse_service,
+            )
+        ),
+    }
 
 
 def _container(container: Found, variables: Iterable[str], dev_shm: Optional[int]) -> Container:

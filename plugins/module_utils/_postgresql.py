@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import DatabaseProblem
@@ -69,7 +69,7 @@ class Login:
     host: Optional[str] = None
     port: Optional[int] = None
     user: Optional[str] = None
-    password: Optional[str] = None
+    password: Optional[str] = field(default=None, repr=False)
     database: Optional[str] = None
     passfile: Optional[str] = None
     sslmode: Optional[str] = None
@@ -170,7 +170,7 @@ class PsycopgServer:
         )
 
     def table_options(self, tables: Sequence[str]) -> Dict[str, Dict[str, str]]:
-        """Each table's own options; DatabaseProblem where there is no such table."""
+        """The tables' own options; one that is not there is left out."""
         found = {}
         for table in tables:
             with self._said(f"Cannot look up the table {table}"):
@@ -179,9 +179,7 @@ class PsycopgServer:
                     (_table(table).as_string(self._connection),),
                 )
             if not rows:
-                raise DatabaseProblem(
-                    f"The database {self.database} has no table {table}: set login_db to Synapse's database"
-                )
+                continue
             if rows[0][0] not in ("r", b"r"):
                 raise DatabaseProblem(f"{table} in the database {self.database} is no ordinary table: remove it")
             found[table] = reloptions(rows[0][1])

@@ -16,6 +16,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_hom
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_postgresql import judge_parameters
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import PlanError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Database, Metrics, Readings
+from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import values_of
 from ansible_collections.synapse.tuning.plugins.module_utils._core.verdict import Verdict
 
 __all__ = [
@@ -56,7 +57,7 @@ def planned_values(plan: Mapping[str, Any]) -> Dict[str, Any]:
         raise PlanError(f"the plan has schema_version {plan.get('schema_version')!r}, not 1; {advice}")
     try:
         plan["host"]["synapse_version"]
-        return {name: _values(plan[name]) for name in ("homeserver", "compose", "postgresql", "compressor")}
+        return {name: values_of(plan[name]) for name in ("homeserver", "compose", "postgresql", "compressor")}
     except (KeyError, TypeError, AttributeError) as error:
         raise PlanError(f"the plan is incomplete ({type(error).__name__}: {error}); {advice}") from error
 
@@ -129,9 +130,3 @@ def warnings(plan: Mapping[str, Any], readings: Readings, verdicts: Sequence[Ver
 
 def _show(value: Any) -> str:
     return "not set" if value is None else str(value)
-
-
-def _values(node: Any) -> Any:
-    if "why" in node and "value" in node:
-        return node["value"]
-    return {name: _values(value) for name, value in node.items()}

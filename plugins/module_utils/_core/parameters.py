@@ -14,7 +14,6 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
     DatabaseProblem,
     ParameterError,
-    PlanError,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_changes import (
     COMMAND_LINE,
@@ -40,23 +39,16 @@ _NEVER = frozenset(("data_directory", "config_file", "allow_alter_system", "prim
 _OLDEST = 130000
 
 
-def wanted_parameters(plan: Optional[Mapping[str, Any]], parameters: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    """Name to text (None: no value) of a plan's C(postgresql), and of parameters, which win.
+def wanted_parameters(planned: Mapping[str, Any], parameters: Optional[Mapping[str, Any]]) -> Dict[str, Optional[str]]:
+    """Name to text (None: no value) of what a plan has, and of parameters, which win.
 
-    Raises PlanError for what is no plan, ParameterError for what is no value.
+    Raises ParameterError for what is no value.
     """
-    wanted: Dict[str, Any] = {}
-    if plan is not None:
-        settings = plan.get("postgresql")
-        if not isinstance(settings, Mapping):
-            raise PlanError("The plan has no postgresql: give the plan that synapse.tuning.plan_info returns")
-        for name, setting in settings.items():
-            if not isinstance(setting, Mapping) or "value" not in setting:
-                raise PlanError(f"The plan's {name} has no value: give the plan that synapse.tuning.plan_info returns")
-            wanted[str(name).lower()] = setting["value"]
-    for name, value in (parameters or {}).items():
-        wanted[str(name).lower()] = value
-    return {name: None if value is None else as_text(value) for name, value in wanted.items()}
+    return {
+        str(name).lower(): None if value is None else as_text(value)
+        for given in (planned, parameters or {})
+        for name, value in given.items()
+    }
 
 
 def _check_server(state: ServerState) -> None:
@@ -82,6 +74,9 @@ def plan_parameters(state: ServerState, wanted: Mapping[str, Optional[str]]) -> 
     Raises ParameterError (unknown name, refused value) and DatabaseProblem (not a superuser,
     too old, files that PostgreSQL can't read).
     """
+    if not wanted:
+        # Nothing is written then, and who owns a table may set its options without being a superuser.
+        return ChangeSet(changes=(), warnings=())
     _check_server(state)
     parameters = {name: _find(state, name) for name in sorted(wanted)}
     for name, parameter in parameters.items():
