@@ -15,7 +15,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._docker import Cont
 from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database
 from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
 
-__all__ = ["Place", "login_inside"]
+__all__ = ["MadeWith", "Place", "login_inside", "made_with"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,14 @@ class Place:
     docker_host: Optional[str] = None
 
 
+@dataclass(frozen=True)
+class MadeWith:
+    """The superuser and the database that the official image's variables have had made."""
+
+    user: str
+    database: str
+
+
 def login_inside(place: Place, given: Login, *, connect: Callable[..., Containers] = Engine) -> Login:
     """Where PostgreSQL listens in its container, and the superuser and the database that it was made with.
 
@@ -37,13 +45,11 @@ def login_inside(place: Place, given: Login, *, connect: Callable[..., Container
     engine = connect(host=place.docker_host, timeout=given.connect_timeout)
     there = engine.all()
     container = find_database(there, name=place.container, project_dir=place.project_dir, service=place.db_service)
-    if not container.running:
-        raise SourceError(f"the container {container.name} does not run; start it")
-    superuser = _said(engine, container, "POSTGRES_USER") or "postgres"
-    user = given.user or superuser
+    made = made_with(engine, container)
+    user = given.user or made.user
     password = given.password
     # Nobody else's password is to be tried with this name.
-    if password is None and given.passfile is None and user == superuser:
+    if password is None and given.passfile is None and user == made.user:
         password = _said(engine, container, "POSTGRES_PASSWORD")
     port = container.environment.get("PGPORT", "")
     return replace(
@@ -52,8 +58,16 @@ def login_inside(place: Place, given: Login, *, connect: Callable[..., Container
         port=given.port or (int(port) if port.isdigit() else 5432),
         user=user,
         password=password,
-        database=given.database or _said(engine, container, "POSTGRES_DB") or superuser,
+        database=given.database or made.database,
     )
+
+
+def made_with(engine: Containers, container: Found) -> MadeWith:
+    """Raises SourceError for a container that does not run."""
+    if not container.running:
+        raise SourceError(f"the container {container.name} does not run; start it")
+    user = _said(engine, container, "POSTGRES_USER") or "postgres"
+    return MadeWith(user=user, database=_said(engine, container, "POSTGRES_DB") or user)
 
 
 def _said(engine: Containers, container: Found, name: str) -> Optional[str]:

@@ -25,7 +25,11 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.readings impo
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._cron import read_cron
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Engine, Found
-from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import InContainer, read_database
+from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import (
+    InContainer,
+    Server,
+    read_database,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database, find_synapse
 from ansible_collections.synapse.tuning.plugins.module_utils._metrics import parse_metrics, read_metrics
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess
@@ -41,7 +45,8 @@ class Request:
 
     plan: as plan_info returns it, None to judge no lever. project_dir: the Compose project's; synapse_service,
     db_service: its services, None to find them; synapse_container, db_container: names
-    that win over them. login: None to ask in the container. cron_file: None to leave the
+    that win over them. login: None to ask in the container, database: which one there, None for the one it
+    was made with. cron_file: None to leave the
     compressor out. timeout: seconds for each answer.
     """
 
@@ -54,6 +59,7 @@ class Request:
     docker_host: Optional[str] = None
     metrics_url: Optional[str] = None
     login: Optional[_postgresql.Login] = None
+    database: Optional[str] = None
     cron_file: Optional[str] = None
     timeout: float = 30
 
@@ -63,7 +69,7 @@ def read(request: Request, *, connect: Callable[..., Containers] = Engine) -> Re
 
     connect: makes the container engine; tests have another.
     """
-    parameters = [] if request.plan is None else planned_values(request.plan)["postgresql"]
+    values = {} if request.plan is None else planned_values(request.plan)
     variables = [] if request.plan is None else planned_variables(request.plan)
     engine = _attempt(lambda: connect(host=request.docker_host, timeout=request.timeout))
     found = _both(request, engine)
@@ -76,7 +82,7 @@ def read(request: Request, *, connect: Callable[..., Containers] = Engine) -> Re
         process=process if isinstance(process, Missing) else _attempt(lambda: _process(process, variables)),
         synapse=_with(engine, synapse, lambda _engine, one: _container(one, variables, None)),
         postgresql=_with(engine, postgresql, lambda one, other: _container(other, (), _dev_shm(one, other))),
-        database=_database(request, engine, postgresql, parameters),
+        database=_database(request, engine, postgresql, values),
         compose_files=tuple(_compose_files(found, variables)),
         cron=_cron(request),
         project=_project(found),
@@ -213,14 +219,16 @@ def _project(found: Mapping[str, Union[Found, Missing]]) -> Optional[RunningProj
 
 # -- PostgreSQL -----------------------------------------------------------------------
 def _database(
-    request: Request, engine: Union[Containers, Missing], container: Union[Found, Missing], names: Iterable[str]
+    request: Request, engine: Union[Containers, Missing], container: Union[Found, Missing], values: Mapping[str, Any]
 ) -> Union[Database, Missing]:
+    def ask(server: Server) -> Database:
+        return read_database(server, values.get("postgresql", ()), values.get("tables", ()))
+
+    def log_in(login: _postgresql.Login) -> Database:
+        with _postgresql.connect(login) as server:
+            return ask(server)
+
     login = request.login
     if login is not None:
-        return _attempt(lambda: _by_login(login, names))
-    return _with(engine, container, lambda one, other: read_database(InContainer(one, other), names))
-
-
-def _by_login(login: _postgresql.Login, names: Iterable[str]) -> Database:
-    with _postgresql.connect(login) as server:
-        return read_database(server, names)
+        return _attempt(lambda: log_in(login))
+    return _with(engine, container, lambda one, other: ask(InContainer(one, other, request.database)))

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterable, List, Optional, Protocol, Tuple
+from typing import Any, Collection, Dict, Iterable, List, Optional, Protocol, Tuple
 
+from ansible_collections.synapse.tuning.plugins.module_utils._container_login import made_with
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import Parameter
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Database
 from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import FileEntry, RoleSetting
+from ansible_collections.synapse.tuning.plugins.module_utils._core.table_options import reloptions
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Found
 
 __all__ = ["InContainer", "Server", "read_database"]
@@ -33,6 +35,10 @@ SELECT coalesce(json_agg(row_to_json(r)), '[]')::text FROM (
  SELECT usename AS role, datname AS database, count(*) FROM pg_catalog.pg_stat_activity
  WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid() AND usename IS NOT NULL
  GROUP BY usename, datname) r"""
+_TABLES = """\
+SELECT coalesce(json_agg(row_to_json(r)), '[]')::text FROM (
+ SELECT relname AS table, coalesce(reloptions, '{}') AS options FROM pg_catalog.pg_class
+ WHERE relkind = 'r' AND pg_catalog.pg_table_is_visible(oid) AND relnamespace <> 'pg_catalog'::regnamespace) r"""
 
 
 class Server(Protocol):
@@ -45,14 +51,12 @@ class Server(Protocol):
 class InContainer:
     """A server reached by psql in its container, over the socket that the official image trusts."""
 
-    def __init__(self, engine: Containers, container: Found) -> None:
-        if not container.running:
-            raise SourceError(f"the container {container.name} does not run; start it")
-        variables = container.environment
+    def __init__(self, engine: Containers, container: Found, database: Optional[str] = None) -> None:
+        made = made_with(engine, container)
         self._engine = engine
         self._container = container
-        self._user = variables.get("POSTGRES_USER") or "postgres"
-        self._database = variables.get("POSTGRES_DB") or self._user
+        self._user = made.user
+        self._database = database or made.database
 
     def text(self, statement: str) -> str:
         """The only field of the only row."""
@@ -60,9 +64,13 @@ class InContainer:
         return self._engine.run(self._container.id, command).strip()
 
 
-def read_database(server: Server, names: Iterable[str]) -> Database:
-    """Read the named parameters and what may override them. Raises TuningError where PostgreSQL does not answer."""
-    wanted = {*names, "shared_buffers"}
+def read_database(server: Server, names: Iterable[str], tables: Collection[str] = ()) -> Database:
+    """Read the named parameters, what may override them, and the named tables' options.
+
+    Raises TuningError where PostgreSQL does not answer.
+    """
+    # Beside the planned ones those that others depend on.
+    wanted = {*names, "autovacuum", "shared_buffers"}
     rows = {row["name"]: row for row in _rows(server, _PARAMETERS)}
     return Database(
         version=str(rows["server_version"]["setting"]).partition(" ")[0],
@@ -72,6 +80,8 @@ def read_database(server: Server, names: Iterable[str]) -> Database:
         file_settings=_file_settings(server, wanted),
         role_settings=tuple(_role_settings(server, wanted)),
         connections=_connections(server),
+        name=server.text("SELECT pg_catalog.current_database()"),
+        tables={row["table"]: reloptions(row["options"]) for row in _rows(server, _TABLES) if row["table"] in tables},
     )
 
 

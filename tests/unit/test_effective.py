@@ -507,6 +507,55 @@ def test_a_parameter_that_this_server_does_not_have() -> None:
     assert judge(readings(database=found))["postgresql.jit"].state == verdict.WITHOUT_EFFECT
 
 
+# --- tables ------------------------------------------------------------------------------------
+
+SCALE = "autovacuum_vacuum_scale_factor"
+
+
+def large(value: Any = 0.02) -> dict[str, Any]:
+    """A plan with one option of a table."""
+    plan = sample_plan()
+    plan["tables"] = {"big": {SCALE: {"value": value, "why": "", "source": "", "unit": ""}}}
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("planned", "options", "state", "effective", "words"),
+    [
+        (0.02, {SCALE: "0.020"}, verdict.IN_EFFECT, "0.020", "own option"),
+        (0.02, {SCALE: "0.2"}, verdict.NOT_APPLIED, "0.2", "role synapse.tuning.postgresql"),
+        (0.02, {"fillfactor": "90"}, verdict.NOT_APPLIED, None, "ALTER TABLE"),
+        (None, {"fillfactor": "90"}, verdict.IN_EFFECT, None, "not set, as planned"),
+        (None, {SCALE: "0.02"}, verdict.NOT_APPLIED, "0.02", "ALTER TABLE"),
+        (0.02, {SCALE: "0.02", "autovacuum_enabled": "false"}, verdict.WITHOUT_EFFECT, "0.02", "off for this table"),
+        (
+            0.02,
+            None,
+            verdict.UNKNOWN,
+            None,
+            "the database synapse has no table big: give Synapse's database as login_db",
+        ),
+    ],
+)
+def test_options_of_tables(
+    planned: Any, options: dict[str, str] | None, state: str, effective: str | None, words: str
+) -> None:
+    tables = {} if options is None else {"big": options}
+    asked = dataclasses.replace(database(), name="synapse", tables=tables)
+    found = judge(readings(database=asked), large(planned))[f"tables.big.{SCALE}"]
+    assert (found.state, found.effective, found.source) == (state, effective, "pg_class")
+    assert words in found.because
+
+
+def test_an_option_without_autovacuum_does_nothing() -> None:
+    off = Parameter("autovacuum", "off", None, "bool", "sighup", "configuration file")
+    asked = dataclasses.replace(database(autovacuum=off), tables={"big": {SCALE: "0.02"}})
+    found = judge(readings(database=asked), large())[f"tables.big.{SCALE}"]
+    assert found.state == verdict.WITHOUT_EFFECT and "the parameter autovacuum" in found.because
+    unread = judge(readings(database=Missing("no login")), large())[f"tables.big.{SCALE}"]
+    assert (unread.state, unread.because) == (verdict.UNKNOWN, "no login")
+
+
 # --- cron --------------------------------------------------------------------------------------
 
 JOB = CronJob(

@@ -287,17 +287,24 @@ class FakeServer:
             rows.append({"role": None, "database": "synapse", "assignment": "search_path=a=b"})
         elif "pg_stat_activity" in statement:
             rows = [{"role": "synapse", "database": "synapse", "count": 4}]
+        elif "pg_class" in statement:
+            rows = [{"table": "big", "options": ["fillfactor=90", "autovacuum_enabled=on"]}]
+            rows += [{"table": name, "options": []} for name in ("plain", "other")]
+        elif "current_database" in statement:
+            return "synapse"
         return json.dumps(rows)
 
 
 def test_a_database_is_read() -> None:
-    database = postgresql.read_database(FakeServer(), ["work_mem", "jit"])
+    database = postgresql.read_database(FakeServer(), ["work_mem", "jit"], ["big", "plain", "absent"])
     assert database.version == "15.18"
     assert database.parameters == {"work_mem": Parameter("work_mem", "4096", "kB", "integer", "user", "default")}
     # Of two lines in the files the last one counts.
     assert database.file_settings == {"work_mem": FileEntry("/x.conf", 1, "work_mem", "2")}
     assert database.role_settings == (RoleSetting("synapse", None, "work_mem", "1MB"),)
     assert database.connections == {("synapse", "synapse"): 4}
+    assert database.name == "synapse"
+    assert database.tables == {"big": {"fillfactor": "90", "autovacuum_enabled": "on"}, "plain": {}}
 
 
 def test_who_is_no_superuser_reads_no_files() -> None:
@@ -310,6 +317,8 @@ def test_psql_is_asked_as_the_images_own_user() -> None:
     assert server.text("SELECT 1") == "text"
     with pytest.raises(SourceError, match=r"fails in the container: psql .* -U me -d me -c SELECT 1"):
         postgresql.InContainer(FakeEngine(), DATABASE).text("SELECT 1")
+    with pytest.raises(SourceError, match=r"-U me -d other -c SELECT 1"):
+        postgresql.InContainer(FakeEngine(), DATABASE, "other").text("SELECT 1")
 
 
 # --- compose files and cron --------------------------------------------------------------------

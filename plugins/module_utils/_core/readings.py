@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import Parameter
@@ -113,6 +113,7 @@ class Database:
     file_settings: by name the line that counts, as the files are now; None where the login may not
     read them.
     connections: open client connections by (role, database).
+    name: the database that was asked. tables: the own options of the wanted tables that are there.
     """
 
     version: str
@@ -120,6 +121,8 @@ class Database:
     file_settings: Optional[Mapping[str, FileEntry]]
     role_settings: Tuple[RoleSetting, ...]
     connections: Mapping[Tuple[str, str], int]
+    name: str = ""
+    tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
