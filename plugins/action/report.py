@@ -16,7 +16,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.report import
 _NARROWEST = 100
 _WIDEST = 120
 
-_RESULTS = ("deployment", "compose", "homeserver", "effective")
+_RESULTS = ("deployment", "compose", "homeserver", "postgresql", "effective")
 
 
 class ActionModule(ActionBase):
@@ -35,6 +35,7 @@ class ActionModule(ActionBase):
                 "deployment": {"type": "dict"},
                 "compose": {"type": "dict"},
                 "homeserver": {"type": "dict"},
+                "postgresql": {"type": "dict"},
                 "plan_path": {"type": "str", "default": ""},
                 "project_dir": {"type": "str", "default": ""},
                 "compressor": {"type": "dict"},

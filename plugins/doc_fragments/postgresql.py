@@ -28,16 +28,14 @@ options:
     description: The server's port; V(5432) unless E(PGPORT) says otherwise.
     type: int
   login_user:
-    description: A superuser.
+    description: The role to log in as; V(postgres) where nothing else says so.
     type: str
-    default: postgres
   login_password:
     description: The password of O(login_user).
     type: str
   login_db:
-    description: The database to log in to.
+    description: The database to log in to; V(postgres) where nothing else says so.
     type: str
-    default: postgres
   passfile:
     description: A file of passwords in the form of C(~/.pgpass), on the target, that only its owner can read.
     type: path

@@ -15,8 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
+    ParameterError,
     ServiceError,
 )
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_parameters import known_parameter, same_value
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import read
 
 __all__ = [
     "Append",
@@ -29,7 +32,6 @@ __all__ = [
     "edits_for",
     "join",
     "parse_flags",
-    "same_value",
     "split",
 ]
 
@@ -37,55 +39,6 @@ __all__ = [
 _WITH_ARGUMENT = frozenset("BCcDdfhkNprStvW-")
 _WITHOUT_ARGUMENT = frozenset("bEeFijlOPsT")
 _SHORT_NAMES = {"B": "shared_buffers", "N": "max_connections", "S": "work_mem"}
-
-_KB = 1024
-_MEMORY_UNITS = {"B": 1, "kB": _KB, "MB": _KB**2, "GB": _KB**3, "TB": _KB**4}
-_TIME_UNITS = {"us": 0.001, "ms": 1, "s": 1000, "min": 60000, "h": 3600000, "d": 86400000}
-
-# What a bare number means, by parameter (pg_settings.unit). A parameter that is
-# missing here compares bare numbers with bare numbers only.
-_BASE_UNITS = {
-    **dict.fromkeys(
-        (
-            "effective_cache_size",
-            "min_parallel_index_scan_size",
-            "min_parallel_table_scan_size",
-            "shared_buffers",
-            "temp_buffers",
-            "wal_buffers",
-        ),
-        8 * _KB,
-    ),
-    **dict.fromkeys(
-        (
-            "autovacuum_work_mem",
-            "logical_decoding_work_mem",
-            "maintenance_work_mem",
-            "temp_file_limit",
-            "work_mem",
-        ),
-        _KB,
-    ),
-    **dict.fromkeys(
-        ("max_wal_size", "min_dynamic_shared_memory", "min_wal_size", "wal_keep_size"),
-        _KB**2,
-    ),
-    **dict.fromkeys(("autovacuum_naptime", "checkpoint_timeout"), 1000),
-    **dict.fromkeys(
-        (
-            "autovacuum_vacuum_cost_delay",
-            "bgwriter_delay",
-            "idle_in_transaction_session_timeout",
-            "statement_timeout",
-            "wal_writer_delay",
-        ),
-        1,
-    ),
-}
-
-_NUMBER = re.compile(r"\s*([+-]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+))\s*([A-Za-z]*)\s*\Z")
-_TRUE = frozenset(("on", "true", "tru", "tr", "t", "yes", "ye", "y"))
-_FALSE = frozenset(("off", "of", "false", "fals", "fal", "fa", "f", "no", "n"))
 
 
 @dataclass(frozen=True)
@@ -330,50 +283,6 @@ def _parameter(name: str) -> str:
     return name.replace("-", "_").lower()
 
 
-def same_value(name: str, one: str, other: str) -> bool:
-    """Whether PostgreSQL takes both texts for one value of parameter C(name)."""
-    if one == other:
-        return True
-    left, right = _measure(name, one), _measure(name, other)
-    if left is not None and right is not None:
-        return left == right
-    left_bool, right_bool = _truth(one), _truth(other)
-    return left_bool is not None and left_bool == right_bool
-
-
-def _truth(text: str) -> Optional[bool]:
-    word = text.strip().lower()
-    if word in _TRUE or word == "1":
-        return True
-    if word in _FALSE or word == "0":
-        return False
-    return None
-
-
-def _measure(name: str, text: str) -> Optional[Tuple[str, float]]:
-    match = _NUMBER.match(text)
-    if not match:
-        return None
-    digits, unit = match.groups()
-    number = float(int(digits, 16)) if "x" in digits.lower() else float(digits)
-    base = _BASE_UNITS.get(name)
-    if unit in _MEMORY_UNITS:
-        amount = number * _MEMORY_UNITS[unit]
-        # PostgreSQL rounds to the parameter's own unit
-        return ("memory", float(round(amount / base) * base) if base else amount)
-    if unit in _TIME_UNITS:
-        return ("time", number * _TIME_UNITS[unit])
-    if unit:
-        return None
-    if base is None or number < 0:
-        return ("number", number)
-    kind = "time" if name in _TIME_PARAMETERS else "memory"
-    return (kind, number * base)
-
-
-_TIME_PARAMETERS = frozenset(name for name, base in _BASE_UNITS.items() if base in (1, 1000))
-
-
 def edits_for(
     words: Sequence[str],
     wanted: Mapping[str, Optional[str]],
@@ -425,12 +334,13 @@ def _spelled(name: str, value: str, flags: Sequence[Flag]) -> Tuple[str, ...]:
 
 def _in_notation(flag: Flag, value: str) -> str:
     """A bare number stays one for C(-B 32768); elsewhere the plan's own text."""
-    base = _BASE_UNITS.get(flag.name)
-    if flag.notation == "short" and base and flag.value.strip().isdigit():
-        measured = _measure(flag.name, value)
-        if measured is not None and measured[0] == "memory":
-            return str(int(measured[1] // base))
-    return value
+    known = known_parameter(flag.name)
+    if known is None or flag.notation != "short" or not flag.value.strip().isdigit():
+        return value
+    try:
+        return str(read(known, value))
+    except ParameterError:
+        return value
 
 
 def apply_edits(words: Sequence[str], edits: Iterable[Edit]) -> List[str]:

@@ -16,6 +16,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils import _compose_com
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_command_source import edited_source
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_services import environment
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import ServiceError, UnitError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_parameters import same_value
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import compose_bytes
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document
 
@@ -164,7 +165,7 @@ class Levers:
             if planned is None or current is None:
                 differs = current is not planned
             else:
-                differs = not pg.same_value(name, current, planned)
+                differs = not same_value(name, current, planned)
             self._see(service, f"postgresql.{name}", current, planned, differs)
             if differs:
                 self._note_variable(service, f"postgresql.{name}", before.get(name))

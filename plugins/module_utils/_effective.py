@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, TypeVar, Union
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _compose_services as find
+from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import finds_by_itself, read_compose_files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective import planned_values, planned_variables
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.listeners import metrics_url
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import (
     ComposeFile,
@@ -26,20 +26,13 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.readings impo
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.trouble import Trouble, state_of, telling_line
 from ansible_collections.synapse.tuning.plugins.module_utils._cron import read_cron
-from ansible_collections.synapse.tuning.plugins.module_utils._docker import (
-    Containers,
-    Engine,
-    Found,
-    by_name,
-    of_project,
-    service_data,
-)
+from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Engine, Found
 from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import (
-    ByLogin,
     InContainer,
-    Login,
+    Server,
     read_database,
 )
+from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database, find_synapse
 from ansible_collections.synapse.tuning.plugins.module_utils._metrics import parse_metrics, read_metrics
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess
 
@@ -54,7 +47,8 @@ class Request:
 
     plan: as plan_info returns it, None to judge no lever. project_dir: the Compose project's; synapse_service,
     db_service: its services, None to find them; synapse_container, db_container: names
-    that win over them. login: None to ask in the container. cron_file: None to leave the
+    that win over them. login: None to ask in the container, database: which one there, None for the one it
+    was made with. cron_file: None to leave the
     compressor out. timeout: seconds for each answer.
     """
 
@@ -66,7 +60,8 @@ class Request:
     db_container: Optional[str] = None
     docker_host: Optional[str] = None
     metrics_url: Optional[str] = None
-    login: Optional[Login] = None
+    login: Optional[_postgresql.Login] = None
+    database: Optional[str] = None
     cron_file: Optional[str] = None
     timeout: float = 30
 
@@ -76,7 +71,7 @@ def read(request: Request, *, connect: Callable[..., Containers] = Engine) -> Re
 
     connect: makes the container engine; tests have another.
     """
-    parameters = [] if request.plan is None else planned_values(request.plan)["postgresql"]
+    values = {} if request.plan is None else planned_values(request.plan)
     variables = [] if request.plan is None else planned_variables(request.plan)
     engine = _attempt(lambda: connect(host=request.docker_host, timeout=request.timeout))
     found = _both(request, engine)
@@ -89,7 +84,7 @@ def read(request: Request, *, connect: Callable[..., Containers] = Engine) -> Re
         process=process if isinstance(process, Missing) else _attempt(lambda: _process(process, variables)),
         synapse=_with(engine, synapse, lambda _engine, one: _container(one, variables, None)),
         postgresql=_with(engine, postgresql, lambda one, other: _container(other, (), _dev_shm(one, other))),
-        database=_database(request, engine, postgresql, parameters),
+        database=_database(request, engine, postgresql, values),
         compose_files=tuple(_compose_files(found, variables)),
         cron=_cron(request),
         project=_project(found),
@@ -154,48 +149,25 @@ def _both(request: Request, engine: Union[Containers, Missing]) -> Dict[str, Uni
     if isinstance(containers, Missing):
         return {"synapse": containers, "postgresql": containers}
     there: Sequence[Found] = containers
-    project = of_project(there, request.project_dir) if request.project_dir else []
-    services = service_data(project)
-    place = str(request.project_dir)
-
-    def synapse_service() -> str:
-        return find.find_synapse(services, named=request.synapse_service, resolve=_as_it_is, file=place)
-
-    def synapse() -> Found:
-        if request.synapse_container:
-            return by_name(there, request.synapse_container)
-        return _of_service(project, synapse_service, request)
-
-    def postgresql() -> Found:
-        if request.db_container:
-            return by_name(there, request.db_container)
-
-        def service() -> str:
-            above = _attempt(synapse_service) if project else None
-            return find.find_database(
-                services,
-                synapse=above if isinstance(above, str) else None,
-                named=request.db_service,
-                resolve=_as_it_is,
-                file=place,
+    return {
+        "synapse": _attempt(
+            lambda: find_synapse(
+                there,
+                name=request.synapse_container,
+                project_dir=request.project_dir,
+                service=request.synapse_service,
             )
-
-        return _of_service(project, service, request)
-
-    return {"synapse": _attempt(synapse), "postgresql": _attempt(postgresql)}
-
-
-def _of_service(project: Sequence[Found], service: Callable[[], str], request: Request) -> Found:
-    if not request.project_dir:
-        raise SourceError("give project_dir, or the container's name")
-    if not project:
-        raise SourceError(f"no container is of the Compose project in {request.project_dir}; start it")
-    name = service()
-    return next(each for each in project if each.service == name)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+        ),
+        "postgresql": _attempt(
+            lambda: find_database(
+                there,
+                name=request.db_container,
+                project_dir=request.project_dir,
+                service=request.db_service,
+                synapse_service=request.synapse_service,
+            )
+        ),
+    }
 
 
 def _container(container: Found, variables: Iterable[str], dev_shm: Optional[int]) -> Container:
@@ -259,9 +231,16 @@ def _project(found: Mapping[str, Union[Found, Missing]]) -> Optional[RunningProj
 
 # -- PostgreSQL -----------------------------------------------------------------------
 def _database(
-    request: Request, engine: Union[Containers, Missing], container: Union[Found, Missing], names: Iterable[str]
+    request: Request, engine: Union[Containers, Missing], container: Union[Found, Missing], values: Mapping[str, Any]
 ) -> Union[Database, Missing]:
+    def ask(server: Server) -> Database:
+        return read_database(server, values.get("postgresql", ()), values.get("tables", ()))
+
+    def log_in(login: _postgresql.Login) -> Database:
+        with _postgresql.connect(login) as server:
+            return ask(server)
+
     login = request.login
     if login is not None:
-        return _attempt(lambda: read_database(ByLogin(login, timeout=request.timeout), names))
-    return _with(engine, container, lambda one, other: read_database(InContainer(one, other), names))
+        return _attempt(lambda: log_in(login))
+    return _with(engine, container, lambda one, other: ask(InContainer(one, other, request.database)))

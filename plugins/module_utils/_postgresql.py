@@ -7,19 +7,19 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import DatabaseProblem
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import Parameter, elements
-from ansible_collections.synapse.tuning.plugins.module_utils._core.parameters import (
+from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import (
     FileEntry,
     RoleSetting,
     ServerState,
     command_line_parameters,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table_options import OptionChange, reloptions
-from ansible_collections.synapse.tuning.plugins.module_utils._deps_postgresql import psycopg
+from ansible_collections.synapse.tuning.plugins.module_utils._deps_postgresql import PSYCOPG, psycopg
 
 __all__ = ["Login", "PsycopgServer", "connect"]
 
@@ -69,7 +69,7 @@ class Login:
     host: Optional[str] = None
     port: Optional[int] = None
     user: Optional[str] = None
-    password: Optional[str] = None
+    password: Optional[str] = field(default=None, repr=False)
     database: Optional[str] = None
     passfile: Optional[str] = None
     sslmode: Optional[str] = None
@@ -95,6 +95,8 @@ class Login:
 @contextlib.contextmanager
 def connect(login: Login) -> Iterator[PsycopgServer]:
     """A session on the server; raises DatabaseProblem, never with the password in it."""
+    if PSYCOPG.missing:
+        raise DatabaseProblem(f"the library {PSYCOPG.name} is missing, needed {PSYCOPG.reason}")
     _check_passfile(login.passfile)
     try:
         # A database in SQL_ASCII would answer in bytes without the encoding.
@@ -127,6 +129,11 @@ class PsycopgServer:
     def database(self) -> str:
         """The database of this session."""
         return str(self._connection.info.dbname)
+
+    def text(self, statement: str) -> str:
+        """The only field of the only row."""
+        with self._said("PostgreSQL does not answer"):
+            return str(self._rows(statement)[0][0])
 
     def lock(self) -> None:
         """Keep other runs out until the session ends, or give up after a while."""
@@ -163,7 +170,7 @@ class PsycopgServer:
         )
 
     def table_options(self, tables: Sequence[str]) -> Dict[str, Dict[str, str]]:
-        """Each table's own options; DatabaseProblem where there is no such table."""
+        """The tables' own options; one that is not there is left out."""
         found = {}
         for table in tables:
             with self._said(f"Cannot look up the table {table}"):
@@ -172,9 +179,7 @@ class PsycopgServer:
                     (_table(table).as_string(self._connection),),
                 )
             if not rows:
-                raise DatabaseProblem(
-                    f"The database {self.database} has no table {table}: set login_db to Synapse's database"
-                )
+                continue
             if rows[0][0] not in ("r", b"r"):
                 raise DatabaseProblem(f"{table} in the database {self.database} is no ordinary table: remove it")
             found[table] = reloptions(rows[0][1])

@@ -7,14 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import DatabaseProblem, TuningError
-from ansible_collections.synapse.tuning.plugins.module_utils._core.parameters import (
-    ChangeSet,
-    ParameterChange,
-    ServerState,
-    plan_parameters,
-    wanted_parameters,
-)
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import DatabaseProblem, PlanError, TuningError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_changes import ChangeSet, ParameterChange
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameters import plan_parameters, wanted_parameters
+from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import ServerState
+from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import values_of
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table_options import (
     OptionChange,
     plan_options,
@@ -42,7 +39,7 @@ class Server(Protocol):
         """Read what the server says about itself."""
 
     def table_options(self, tables: Sequence[str]) -> Dict[str, Dict[str, str]]:
-        """Read tables' own options."""
+        """Read tables' own options; a table that is not there is left out."""
 
     def try_options(self, changes: Sequence[OptionChange]) -> None:
         """Raise where PostgreSQL would refuse a value."""
@@ -63,11 +60,26 @@ class Request:
 
     plan: as plan_info returns it; parameters: name to value, which win over the plan's;
     tables: table to autovacuum's options. A value of None removes.
+    sections: which of the plan's to use, of postgresql and tables. missing_tables: whether a table that is not there
+    is an error, C(fail), or left alone, C(warn).
     """
 
     plan: Optional[Mapping[str, Any]] = None
     parameters: Optional[Mapping[str, Any]] = None
     tables: Optional[Mapping[str, Any]] = None
+    sections: Sequence[str] = ("postgresql", "tables")
+    missing_tables: str = "fail"
+
+    def planned(self, section: str) -> Mapping[str, Any]:
+        """The values of a section of the plan, none where it is not to be used. Raises PlanError for what is no plan."""
+        if self.plan is None or section not in self.sections:
+            return {}
+        try:
+            return dict(values_of(self.plan[section]))
+        except (KeyError, TypeError, AttributeError):
+            raise PlanError(
+                f"The plan has no usable {section}: give the plan that synapse.tuning.plan_info returns"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,14 @@ class Change:
     options: Tuple[OptionChange, ...]
     auto_conf: str
     database: str
+    missing_tables: Tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> Tuple[str, ...]:
+        """What to know besides."""
+        return self.parameters.warnings + tuple(
+            f"{_no_table(self.database, table)}; its settings are left for a later run" for table in self.missing_tables
+        )
 
     @property
     def option_writes(self) -> Tuple[OptionChange, ...]:
@@ -119,15 +139,22 @@ def prepare(server: Server, request: Request) -> Change:
 
     Raises TuningError: a value that is refused, a table that is missing, no superuser.
     """
-    wanted = wanted_parameters(request.plan, request.parameters)
-    tables = wanted_options(request.tables)
+    wanted = wanted_parameters(request.planned("postgresql"), request.parameters)
+    tables = wanted_options(request.planned("tables"), request.tables)
     state = server.state()
     parameters = plan_parameters(state, wanted)
-    options = plan_options(tables, server.table_options(sorted(tables))) if tables else ()
+    current = server.table_options(sorted(tables))
+    missing = tuple(table for table in sorted(tables) if table not in current)
+    if missing and request.missing_tables == "fail":
+        raise DatabaseProblem(
+            f"{_no_table(server.database, missing[0])}: set login_db to Synapse's database, or start Synapse, which makes it"
+        )
+    options = plan_options(tables, current)
     change = Change(
         wanted=wanted,
         parameters=parameters,
         options=options,
+        missing_tables=missing,
         auto_conf=state.auto_conf,
         database=server.database,
     )
@@ -189,6 +216,10 @@ def _put_back(server: Server, written: Sequence[ParameterChange]) -> str:
         names = ", ".join(parameter.name for parameter in written)
         return f"postgresql.auto.conf may keep the new {names}: run again once PostgreSQL is up"
     return "What was changed before it was put back"
+
+
+def _no_table(database: str, table: str) -> str:
+    return f"The database {database} has no table {table}"
 
 
 def _lines(options: Any) -> str:

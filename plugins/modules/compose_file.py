@@ -116,6 +116,11 @@ backup_file:
   type: str
   returned: success
   sample: /opt/synapse/compose.yml.20260102T030405.678901Z.bak
+run:
+  description: The stamp of the run, for O(run) of the tasks that follow.
+  type: str
+  returned: success
+  sample: 20260102T030405.678901Z
 synapse_service:
   description: The service that was taken for Synapse; null where the plan holds nothing for it.
   type: str
@@ -270,6 +275,7 @@ def main() -> None:
         changed=change.changed,
         path=change.path,
         backup_file=written.backup_file,
+        run=keep.run,
         synapse_service=change.synapse_service,
         db_service=change.db_service,
         images=change.images,

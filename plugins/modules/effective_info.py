@@ -15,9 +15,9 @@ author:
 description:
   - Reads every lever of a plan, as M(synapse.tuning.plan_info) makes it, back from the running Synapse, PostgreSQL and
     their containers, and says of each whether it is in effect, and if not, why.
-  - Cache sizes come from Synapse's metrics, parameters from C(pg_settings), limits and shared memory from the Docker
-    Engine and from inside the container, the environment and the allocator from Synapse's process, and the rest from the
-    configuration files that Synapse was started with. Of one that has changed since, the backup that
+  - Cache sizes come from Synapse's metrics, parameters from C(pg_settings), options of tables from C(pg_class), limits
+    and shared memory from the Docker Engine and from inside the container, the environment and the allocator from
+    Synapse's process, and the rest from the configuration files that Synapse was started with. Of one that has changed since, the backup that
     M(synapse.tuning.homeserver_file) keeps beside it tells what Synapse had read.
   - A source that can't be read makes its levers V(unknown), and says what is missing. It is never an error.
   - Changes nothing.
@@ -79,7 +79,8 @@ options:
     type: str
   login_db:
     description:
-      - The database to log in to. The default is V(postgres).
+      - The database to log in to. The default is V(postgres), and in the container the one that it was made with.
+      - Options of tables can be read in Synapse's database only.
     type: str
   cron_file:
     description:
@@ -161,7 +162,9 @@ levers:
   returned: success, and failure by O(fail_on_difference)
   contains:
     lever:
-      description: Its path in the plan, such as C(homeserver.caches.global_factor) or C(compose.postgresql.shm_size).
+      description:
+        - Its path in the plan, such as C(homeserver.caches.global_factor), C(compose.postgresql.shm_size) or
+          C(tables.state_groups_state.autovacuum_vacuum_scale_factor).
       type: str
     planned:
       description: The planned value; null where it must not be set.
@@ -335,19 +338,28 @@ from ansible_collections.synapse.tuning.plugins.module_utils import _effective
 from ansible_collections.synapse.tuning.plugins.module_utils._core import effective
 from ansible_collections.synapse.tuning.plugins.module_utils._core.due import due_of_synapse
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
-from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
 
 
 def request_of(params):
     """The options as a request."""
-    login = {name: params[f"login_{name}"] for name in ("host", "port", "user", "password", "db")}
-    asked = any(login[name] is not None for name in ("host", "port", "user"))
+    login = None
+    if any(params[name] is not None for name in ("login_host", "login_port", "login_user")):
+        login = Login(
+            host=params["login_host"],
+            port=params["login_port"],
+            user=params["login_user"],
+            password=params["login_password"],
+            database=params["login_db"] or "postgres",
+            connect_timeout=params["timeout"],
+        )
     names = ("synapse_service", "db_service", "synapse_container", "db_container", "docker_host")
     return _effective.Request(
         plan=params["plan"],
         project_dir=params["project_dir"],
         metrics_url=params["metrics_url"],
-        login=Login(**login) if asked else None,
+        login=login,
+        database=params["login_db"],
         cron_file=params["cron_file"],
         timeout=params["timeout"],
         **{name: params[name] for name in names},

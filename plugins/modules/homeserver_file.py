@@ -95,6 +95,11 @@ backup_file:
   type: str
   returned: success
   sample: /opt/synapse/data/homeserver.yaml.20260102T030405.678901Z.bak
+run:
+  description: The stamp of the run, for O(run) of the tasks that follow.
+  type: str
+  returned: success
+  sample: 20260102T030405.678901Z
 levers:
   description: Every lever of the plan, as it was before and as it is planned.
   type: list
@@ -226,6 +231,7 @@ def main() -> None:
         changed=change.changed,
         path=change.path,
         backup_file=written.backup_file,
+        run=keep.run,
         levers=list(change.levers),
         restarts=list(change.restarts),
         notes=list(change.notes),

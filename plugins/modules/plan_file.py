@@ -66,6 +66,11 @@ backup_file:
   type: str
   returned: success
   sample: /opt/synapse/plan.json.20260102T030405.678901Z.bak
+run:
+  description: The stamp of the run, for O(run) of the tasks that follow.
+  type: str
+  returned: success
+  sample: 20260102T030405.678901Z
 diff:
   description: The file before and after.
   type: dict
@@ -124,6 +129,7 @@ def main() -> None:
         changed=before != after,
         path=path,
         backup_file=written.backup_file,
+        run=keep.run,
         diff={"before": before, "after": after, "before_header": path, "after_header": path},
     )
 

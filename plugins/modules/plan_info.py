@@ -158,6 +158,9 @@ plan:
     postgresql:
       description: Settings by the name of PostgreSQL's parameter.
       type: dict
+    tables:
+      description: Settings of single tables in Synapse's database, by table and option; empty where none is needed.
+      type: dict
     compose:
       description: Settings of the services C(synapse) and C(postgresql).
       type: dict

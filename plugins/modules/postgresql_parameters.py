@@ -22,13 +22,22 @@ description:
   - A parameter on PostgreSQL's command line is left alone, since that wins over C(ALTER SYSTEM). A warning says so where
     it has another value than planned. M(synapse.tuning.compose_file) changes it where the command is.
   - A parameter that C(ALTER ROLE) or C(ALTER DATABASE) sets otherwise is written, with a warning.
+  - The login role has to be a superuser for parameters. For tables alone it has to be their owner.
 extends_documentation_fragment:
   - synapse.tuning.postgresql
 options:
   plan:
     description:
-      - The plan that M(synapse.tuning.plan_info) returns; its C(postgresql) is used.
+      - The plan that M(synapse.tuning.plan_info) returns; its C(postgresql) and its C(tables) are used.
     type: dict
+  sections:
+    description:
+      - Which sections of the plan to use, V(postgresql) (parameters) and V(tables).
+      - V([tables]) is for a server that has its parameters on its command line.
+    type: list
+    elements: str
+    choices: [postgresql, tables]
+    default: [postgresql, tables]
   parameters:
     description:
       - Parameters by name, beside those of O(plan) and instead of them where they are in both.
@@ -36,10 +45,40 @@ options:
     type: dict
   tables:
     description:
-      - Tables, with a schema where they are not in the search path, and autovacuum's options of each.
+      - Tables, with a schema where they are not in the search path, and autovacuum's options of each. They come beside
+        those of O(plan) and instead of them where they are in both.
       - V(null) removes an option.
-      - O(login_db) has to be the database that the tables are in.
+      - The database to log in to has to be the one that the tables are in.
     type: dict
+  missing_tables:
+    description:
+      - What to do where a table is not there, as before Synapse's first start.
+      - V(warn) leaves it out, with a warning, and names it in RV(missing_tables).
+    type: str
+    choices: [fail, warn]
+    default: fail
+  container:
+    description:
+      - PostgreSQL's container on this host by its name. It is reached at its own address and needs no published port.
+      - User, password and database are those that the container was made with, E(POSTGRES_USER), E(POSTGRES_PASSWORD) and
+        E(POSTGRES_DB) or the files that E(POSTGRES_PASSWORD_FILE) and its like name inside. They are neither returned nor
+        logged. O(login_host), O(login_port), O(login_user), O(login_password) and O(login_db) win over them, each by
+        itself.
+    type: str
+  project_dir:
+    description:
+      - The directory of a Compose project on this host; PostgreSQL is reached in the container of its service, like
+        O(container), which wins over this.
+    type: path
+  db_service:
+    description:
+      - The service in O(project_dir) that runs PostgreSQL. Without it the one is taken whose image is PostgreSQL's.
+    type: str
+  docker_host:
+    description:
+      - The address of the Docker Engine that has the container. The default is what E(DOCKER_HOST) says, and else the
+        local engine.
+    type: str
 attributes:
   check_mode:
     support: full
@@ -47,6 +86,8 @@ attributes:
   diff_mode:
     support: full
     description: The parameters in C(postgresql.auto.conf) and the tables' options; the same in check mode and in a real run.
+requirements:
+  - docker (Python), for O(container) and O(project_dir)
 seealso:
   - module: synapse.tuning.plan_info
   - module: synapse.tuning.compose_file
@@ -62,6 +103,7 @@ EXAMPLES = r"""
   synapse.tuning.postgresql_parameters:
     plan: "{{ planned.plan }}"
     login_unix_socket: /var/run/postgresql
+    login_db: synapse
   become: true
   become_user: postgres
   register: tuned
@@ -70,6 +112,14 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ tuned.pending_restart | join(', ') }}"
   when: tuned.restart_required
+
+- name: Set the plan's tables where the compose file has the parameters
+  synapse.tuning.postgresql_parameters:
+    plan: "{{ planned.plan }}"
+    sections: [tables]
+    project_dir: /opt/synapse
+    missing_tables: warn
+  become: true
 
 - name: Clean Synapse's largest table more often
   synapse.tuning.postgresql_parameters:
@@ -153,6 +203,11 @@ tables:
     differs:
       description: Whether the two mean different things.
       type: bool
+missing_tables:
+  description: The wanted tables that are not there; empty but for O(missing_tables=warn).
+  type: list
+  elements: str
+  returned: success
 reload:
   description: Whether PostgreSQL was reloaded, or would be.
   type: bool
@@ -198,9 +253,12 @@ warnings:
   returned: when there are any
 """
 
+from dataclasses import replace
+
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql, _postgresql_parameters
+from ansible_collections.synapse.tuning.plugins.module_utils._container_login import Place, login_inside
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._deps_postgresql import PSYCOPG
 
@@ -219,8 +277,13 @@ def tune(module: AnsibleModule) -> _postgresql_parameters.Change:
         sslrootcert=params["ca_cert"],
         connect_timeout=params["connect_timeout"],
     )
+    place = Place(**{name: params[name] for name in ("container", "project_dir", "db_service", "docker_host")})
+    if place.container or place.project_dir:
+        login = login_inside(place, login)
+    else:
+        login = replace(login, user=login.user or "postgres", database=login.database or "postgres")
     request = _postgresql_parameters.Request(
-        plan=params["plan"], parameters=params["parameters"], tables=params["tables"]
+        **{name: params[name] for name in ("plan", "parameters", "tables", "sections", "missing_tables")}
     )
     with _postgresql.connect(login) as server:
         if not module.check_mode:
@@ -239,12 +302,23 @@ def main() -> None:
             "plan": {"type": "dict"},
             "parameters": {"type": "dict"},
             "tables": {"type": "dict"},
+            "sections": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["postgresql", "tables"],
+                "default": ["postgresql", "tables"],
+            },
+            "missing_tables": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
+            "container": {"type": "str"},
+            "project_dir": {"type": "path"},
+            "db_service": {"type": "str"},
+            "docker_host": {"type": "str"},
             "login_host": {"type": "str"},
             "login_unix_socket": {"type": "path"},
             "login_port": {"type": "int"},
-            "login_user": {"type": "str", "default": "postgres"},
+            "login_user": {"type": "str"},
             "login_password": {"type": "str", "no_log": True},
-            "login_db": {"type": "str", "default": "postgres"},
+            "login_db": {"type": "str"},
             "passfile": {"type": "path", "no_log": False},
             "sslmode": {
                 "type": "str",
@@ -263,13 +337,14 @@ def main() -> None:
         change = tune(module)
     except TuningError as error:
         module.fail_json(msg=str(error))
-    for warning in change.parameters.warnings:
+    for warning in change.warnings:
         module.warn(warning)
     pending_restart = list(change.parameters.pending_restart)
     module.exit_json(
         changed=change.changed,
         parameters=[each.as_data() for each in change.parameters.changes],
         tables=[each.as_data() for each in change.options],
+        missing_tables=list(change.missing_tables),
         reload=change.parameters.reload,
         restart_required=bool(pending_restart),
         pending_restart=pending_restart,

@@ -33,6 +33,11 @@ options:
   homeserver:
     description: What M(synapse.tuning.homeserver_file) returned; like O(compose).
     type: dict
+  postgresql:
+    description:
+      - What M(synapse.tuning.postgresql_parameters) returned.
+      - Without it, the levers of tables are shown as left to do.
+    type: dict
   plan_path:
     description: Where the plan lies on the host; empty leaves that line out.
     type: str

@@ -31,6 +31,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._compose_project im
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_services import words_of
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import ServiceError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_parameters import same_value
 
 KEEP = Keep("20260102T030405.678901Z")
 MIB = 1024**2
@@ -88,7 +89,7 @@ def assert_planned(case: Case, services: dict[str, Any]) -> None:
         assert environment.get(name) == value
     found = arguments_set(db["command"])
     for name, value in PARAMETERS.items():
-        assert _compose_command.same_value(name, found[name], str(value)), name
+        assert same_value(name, found[name], str(value)), name
 
 
 def without_levers(service: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,10 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
     ParameterError,
     TuningError,
 )
+from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_parameters import KNOWN
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import read
+from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
 from ansible_collections.synapse.tuning.plugins.module_utils._postgresql_parameters import Request, apply, prepare
 
 PASSWORD = "throw-away-8c1f"
@@ -203,6 +206,13 @@ def test_values_are_read_as_postgresql_reads_them(running, name, text):
         setting = sql(running, f"SET {name} = '{text}'", f"SELECT setting FROM pg_settings WHERE name = '{name}'")[0][0]
         told = read(parameter, setting)
         assert told == (float(f"{understood:g}") if isinstance(understood, float) else understood)
+
+
+@EACH
+def test_what_is_known_without_a_server_is_what_it_says(running):
+    with _postgresql.connect(login(running)) as session:
+        rows = session.state().parameters
+    assert {name: (rows[name].vartype, rows[name].unit) for name in KNOWN} == KNOWN
 
 
 @EACH
@@ -504,6 +514,44 @@ def test_options_of_a_table(running, table):
     assert sql(running, "SELECT attoptions FROM pg_attribute WHERE attname = 'state_group'")[0][0] == [
         "n_distinct=-0.02"
     ]
+
+
+@EACH
+def test_the_tables_of_a_real_plan(running, table):
+    large = make_plan(Inputs(users=5, ram=2 << 30, database_size=20 << 30))
+    wanted = {"plan": large, "sections": ("tables",)}
+    assert run(running, **wanted, check=True) == run(running, **wanted)
+    assert sorted(table_options(running)) == [
+        "autovacuum_analyze_scale_factor=0.05",
+        "autovacuum_vacuum_scale_factor=0.02",
+        "fillfactor=90",
+    ]
+    assert not run(running, **wanted).changed
+    # The parameters were not asked for.
+    assert auto_conf(running) == {}
+
+
+@EACH
+def test_tables_that_are_not_there_yet(running):
+    wanted = {"tables": OPTIONS, "parameters": {"jit": False}}
+    with pytest.raises(DatabaseProblem, match="database postgres has no table state_groups_state: set login_db"):
+        run(running, **wanted)
+    assert auto_conf(running) == {}
+    done = run(running, **wanted, missing_tables="warn")
+    assert done.missing_tables == ("state_groups_state",) and len(done.warnings) == 1
+    assert auto_conf(running) == {"jit": "'off'"}
+    assert not run(running, **wanted, missing_tables="warn").changed
+
+
+@EACH
+def test_the_owner_of_the_tables_is_enough(running, table):
+    sql(running, "CREATE ROLE owner LOGIN PASSWORD 'throw-away'", "ALTER TABLE state_groups_state OWNER TO owner")
+    try:
+        with _postgresql.connect(login(running, user="owner", password="throw-away")) as session:
+            apply(session, prepare(session, Request(tables=OPTIONS)))
+        assert "autovacuum_vacuum_scale_factor=0.02" in table_options(running)
+    finally:
+        sql(running, "ALTER TABLE state_groups_state OWNER TO postgres", "DROP ROLE owner")
 
 
 @EACH

@@ -62,6 +62,7 @@ _PLAN: dict[str, Any] = {
         }
     ),
     "postgresql": _settings(**PARAMETERS),
+    "tables": {},
     "compose": {
         "synapse": {
             **_settings(memory_limit="1G", memory_reservation="512M"),
@@ -88,6 +89,6 @@ def sample_plan(*, synapse: bool = True, postgresql: bool = True) -> dict[str, A
         plan["homeserver"], plan["compose"]["synapse"] = {}, {}
         plan["host"]["topology"] = "dedicated_database"
     if not postgresql:
-        plan["postgresql"], plan["compose"]["postgresql"] = {}, {}
+        plan["postgresql"], plan["compose"]["postgresql"], plan["tables"] = {}, {}, {}
         plan["host"]["topology"] = "dedicated_synapse"
     return plan

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ansible_collections.synapse.tuning.plugins.module_utils import _compose_command as pg
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_command_source import edited_source
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import ServiceError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_parameters import same_value
 
 
 def words(source):
@@ -136,68 +137,6 @@ def test_what_is_not_plainly_postgres_is_refused(arguments, said):
     assert "\n" not in str(caught.value)
 
 
-# -- values ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name, left, right",
-    [
-        ("shared_buffers", "256MB", "262144kB"),
-        ("shared_buffers", "256MB", "32768"),
-        ("shared_buffers", "256MB", "0.25GB"),
-        ("shared_buffers", "256MB", " 256 MB "),
-        ("shared_buffers", "256MB", "0x8000"),
-        ("effective_cache_size", "512MB", "65536"),
-        ("work_mem", "4MB", "4096"),
-        ("work_mem", "4MB", "4096kB"),
-        ("maintenance_work_mem", "64MB", "65536kB"),
-        ("wal_buffers", "7864kB", "983"),
-        ("wal_buffers", "7864kB", "7865kB"),  # rounded to blocks of 8 kB, as PostgreSQL does
-        ("max_wal_size", "2GB", "2048"),
-        ("checkpoint_timeout", "15min", "900"),
-        ("checkpoint_timeout", "15min", "900s"),
-        ("idle_in_transaction_session_timeout", "30min", "1800000"),
-        ("max_connections", "30", "030"),
-        ("random_page_cost", "1.1", "1.10"),
-        ("random_page_cost", "4", "4.0"),
-        ("jit", "off", "false"),
-        ("jit", "off", "OFF"),
-        ("jit", "off", "no"),
-        ("jit", "off", "0"),
-        ("jit", "on", "1"),
-        ("jit", "on", "t"),
-        ("huge_pages", "try", "try"),
-    ],
-)
-def test_equal_values(name, left, right):
-    assert pg.same_value(name, left, right)
-    assert pg.same_value(name, right, left)
-
-
-@pytest.mark.parametrize(
-    "name, left, right",
-    [
-        ("shared_buffers", "256MB", "128MB"),
-        ("shared_buffers", "256MB", "256"),
-        ("shared_buffers", "256MB", "256mb"),  # PostgreSQL refuses this one
-        ("shared_buffers", "256MB", "-1"),
-        ("work_mem", "4MB", "4"),
-        ("work_mem", "4MB", "32768"),
-        ("wal_buffers", "7864kB", "-1"),
-        ("checkpoint_timeout", "15min", "15"),
-        ("max_connections", "30", "300"),
-        ("max_connections", "30", ""),
-        ("jit", "on", "off"),
-        ("huge_pages", "try", "on"),
-        ("huge_pages", "on", "off"),
-        ("random_page_cost", "1.1", "4"),
-    ],
-)
-def test_different_values(name, left, right):
-    assert not pg.same_value(name, left, right)
-    assert not pg.same_value(name, right, left)
-
-
 # -- edits -------------------------------------------------------------------------------------------------
 
 
@@ -279,7 +218,7 @@ def test_any_command_ends_up_as_wanted_with_all_else_in_its_order(arguments, wan
         if value is None:
             assert name not in flags
         else:
-            assert pg.same_value(name, flags[name], value)
+            assert same_value(name, flags[name], value)
 
     def others(command):
         owned = {word for flag in pg.parse_flags(command) if flag.name in wanted for word in flag.words}

@@ -14,10 +14,7 @@ from sample_plan import sample_plan
 from ansible_collections.synapse.tuning.plugins.module_utils._core import effective, errors, verdict
 from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import cache_entries
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_cron import schedule_of
-from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_postgresql import (
-    same_parameter,
-    show_parameter,
-)
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import Parameter
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import (
     ComposeFile,
     Configuration,
@@ -25,14 +22,12 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.readings impo
     Container,
     CronJob,
     Database,
-    FileSetting,
     Metrics,
     Missing,
-    Parameter,
     Process,
     Readings,
-    RoleSetting,
 )
+from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import FileEntry, RoleSetting
 
 MIB = 1024**2
 MALLOC_CONF = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:1"
@@ -47,17 +42,19 @@ HOMESERVER: dict[str, Any] = {
     "limit_remote_rooms": {"enabled": True, "complexity": 17},
     "forget_rooms_on_leave": True,
 }
-# name: (setting, unit)
-PARAMETERS = {
-    "shared_buffers": ("32768", "8kB"),
-    "effective_cache_size": ("65536", "8kB"),
-    "work_mem": ("4096", "kB"),
-    "maintenance_work_mem": ("65536", "kB"),
-    "wal_buffers": ("983", "8kB"),
-    "max_connections": ("30", None),
-    "max_parallel_workers_per_gather": ("0", None),
-    "jit": ("off", None),
-    "random_page_cost": ("1.1", None),
+ROWS = {
+    name: Parameter(name, setting, unit, vartype, "", "command line")
+    for name, setting, unit, vartype in (
+        ("shared_buffers", "32768", "8kB", "integer"),
+        ("effective_cache_size", "65536", "8kB", "integer"),
+        ("work_mem", "4096", "kB", "integer"),
+        ("maintenance_work_mem", "65536", "kB", "integer"),
+        ("wal_buffers", "983", "8kB", "integer"),
+        ("max_connections", "30", None, "integer"),
+        ("max_parallel_workers_per_gather", "0", None, "integer"),
+        ("jit", "off", None, "bool"),
+        ("random_page_cost", "1.1", None, "real"),
+    )
 }
 
 
@@ -78,15 +75,10 @@ def configuration(*files: dict[str, Any], changed: tuple[int, ...] = (), unread:
 
 def database(**changes: Any) -> Database:
     """PostgreSQL as planned; the changes are Parameters by name, or fields."""
-    parameters = {
-        name: Parameter(setting=setting, unit=unit, source="command line", sourcefile=None, pending_restart=False)
-        for name, (setting, unit) in PARAMETERS.items()
-    }
     fields = {name: changes.pop(name) for name in ("file_settings", "role_settings", "connections") if name in changes}
-    parameters.update(changes)
     return Database(
         version="17.2",
-        parameters=parameters,
+        parameters={**ROWS, **changes},
         **{"file_settings": {}, "role_settings": (), "connections": {("synapse", "synapse"): 3}, **fields},
     )
 
@@ -232,8 +224,10 @@ def test_a_flag_on_the_command_line_beats_alter_system() -> None:
     found = judge(
         readings(
             database=database(
-                shared_buffers=Parameter("8192", "8kB", "command line", None, True),
-                file_settings={"shared_buffers": FileSetting("256MB", "/var/lib/data/postgresql.auto.conf", None)},
+                shared_buffers=dataclasses.replace(ROWS["shared_buffers"], setting="8192", pending_restart=True),
+                file_settings={
+                    "shared_buffers": FileEntry("/var/lib/data/postgresql.auto.conf", 3, "shared_buffers", "256MB")
+                },
             )
         )
     )["postgresql.shared_buffers"]
@@ -444,38 +438,24 @@ def test_without_the_process_the_engine_is_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("planned", "setting", "unit", "same"),
-    [
-        ("256MB", "32768", "8kB", True),
-        ("256MB", "32767", "8kB", False),
-        ("7864kB", "983", "8kB", True),
-        ("4MB", "4096", "kB", True),
-        ("1GB", "1024", "MB", True),
-        ("8MB", "-1", "kB", False),
-        (1.1, "1.1", None, True),
-        (4, "4", None, True),
-        (30, "31", None, False),
-        ("off", "off", None, True),
-        (False, "off", None, True),
-        ("true", "on", None, True),
-        ("off", "on", None, False),
-        ("try", "TRY", None, True),
-    ],
+    ("name", "planned", "effective"),
+    [("shared_buffers", "32768", "256MB"), ("random_page_cost", "1.10", "1.1"), ("jit", False, "off")],
 )
-def test_parameters_are_compared_by_value(planned: Any, setting: str, unit: str | None, same: bool) -> None:
-    assert same_parameter(planned, setting, unit) is same
-
-
-@pytest.mark.parametrize(
-    ("setting", "unit", "shown"),
-    [("32768", "8kB", "256MB"), ("983", "8kB", "7864kB"), ("-1", "kB", "-1"), ("1.1", None, "1.1"), ("1", "MB", "1MB")],
-)
-def test_parameters_are_shown_with_their_unit(setting: str, unit: str | None, shown: str) -> None:
-    assert show_parameter(Parameter(setting, unit, "default", None, False)) == shown
+def test_parameters_are_compared_by_value_and_shown_with_their_unit(name: str, planned: Any, effective: str) -> None:
+    plan = sample_plan()
+    plan["postgresql"][name]["value"] = planned
+    found = judge(readings(), plan)[f"postgresql.{name}"]
+    assert (found.state, found.effective) == (verdict.IN_EFFECT, effective)
 
 
 def _max_connections(source: str = "configuration file", *, pending: bool = False) -> Parameter:
-    return Parameter("100", None, source, "/data/postgresql.conf", pending)
+    return dataclasses.replace(
+        ROWS["max_connections"],
+        setting="100",
+        source=source,
+        sourcefile="/data/postgresql.conf",
+        pending_restart=pending,
+    )
 
 
 @pytest.mark.parametrize(
@@ -495,7 +475,8 @@ def _max_connections(source: str = "configuration file", *, pending: bool = Fals
 def test_why_a_parameter_is_not_in_effect(
     parameter: Parameter, in_file: str | None, files: tuple[str, ...], state: str, words: str
 ) -> None:
-    settings = {} if in_file is None else {"max_connections": FileSetting(in_file, "/data/postgresql.auto.conf", None)}
+    entry = FileEntry("/data/postgresql.auto.conf", 3, "max_connections", in_file)
+    settings = {} if in_file is None else {"max_connections": entry}
     said = tuple(
         ComposeFile(f"/srv/{number}.yml", {"postgresql": {"postgresql.max_connections": flag}})
         for number, flag in enumerate(files)
@@ -524,6 +505,55 @@ def test_a_parameter_that_this_server_does_not_have() -> None:
     found = database()
     del found.parameters["jit"]  # type: ignore[attr-defined]
     assert judge(readings(database=found))["postgresql.jit"].state == verdict.WITHOUT_EFFECT
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+SCALE = "autovacuum_vacuum_scale_factor"
+
+
+def large(value: Any = 0.02) -> dict[str, Any]:
+    """A plan with one option of a table."""
+    plan = sample_plan()
+    plan["tables"] = {"big": {SCALE: {"value": value, "why": "", "source": "", "unit": ""}}}
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("planned", "options", "state", "effective", "words"),
+    [
+        (0.02, {SCALE: "0.020"}, verdict.IN_EFFECT, "0.020", "own option"),
+        (0.02, {SCALE: "0.2"}, verdict.NOT_APPLIED, "0.2", "role synapse.tuning.postgresql"),
+        (0.02, {"fillfactor": "90"}, verdict.NOT_APPLIED, None, "ALTER TABLE"),
+        (None, {"fillfactor": "90"}, verdict.IN_EFFECT, None, "not set, as planned"),
+        (None, {SCALE: "0.02"}, verdict.NOT_APPLIED, "0.02", "ALTER TABLE"),
+        (0.02, {SCALE: "0.02", "autovacuum_enabled": "false"}, verdict.WITHOUT_EFFECT, "0.02", "off for this table"),
+        (
+            0.02,
+            None,
+            verdict.UNKNOWN,
+            None,
+            "the database synapse has no table big: give Synapse's database as login_db",
+        ),
+    ],
+)
+def test_options_of_tables(
+    planned: Any, options: dict[str, str] | None, state: str, effective: str | None, words: str
+) -> None:
+    tables = {} if options is None else {"big": options}
+    asked = dataclasses.replace(database(), name="synapse", tables=tables)
+    found = judge(readings(database=asked), large(planned))[f"tables.big.{SCALE}"]
+    assert (found.state, found.effective, found.source) == (state, effective, "pg_class")
+    assert words in found.because
+
+
+def test_an_option_without_autovacuum_does_nothing() -> None:
+    off = Parameter("autovacuum", "off", None, "bool", "sighup", "configuration file")
+    asked = dataclasses.replace(database(autovacuum=off), tables={"big": {SCALE: "0.02"}})
+    found = judge(readings(database=asked), large())[f"tables.big.{SCALE}"]
+    assert found.state == verdict.WITHOUT_EFFECT and "the parameter autovacuum" in found.because
+    unread = judge(readings(database=Missing("no login")), large())[f"tables.big.{SCALE}"]
+    assert (unread.state, unread.because) == (verdict.UNKNOWN, "no login")
 
 
 # --- cron --------------------------------------------------------------------------------------

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from sample_plan import sample_plan
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _docker, _effective, _metrics
+from ansible_collections.synapse.tuning.plugins.module_utils import _docker, _effective, _metrics, _postgresql
 from ansible_collections.synapse.tuning.plugins.module_utils import _effective_postgresql as postgresql
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import read_compose_files
 from ansible_collections.synapse.tuning.plugins.module_utils._core import effective, readings
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import Parameter
+from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import FileEntry, RoleSetting
 from ansible_collections.synapse.tuning.plugins.module_utils._cron import read_cron
 from ansible_collections.synapse.tuning.plugins.module_utils._deps import Library
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess, started_at
@@ -141,13 +143,13 @@ def test_a_password_in_the_url_is_not_shown() -> None:
     [
         (_metrics, "PROMETHEUS_CLIENT", lambda: _metrics.parse_metrics(METRICS, place="http://here")),
         (_docker, "DOCKER", _docker.Engine),
-        (postgresql, "PSYCOPG", lambda: postgresql.ByLogin(postgresql.Login(), timeout=1)),
+        (_postgresql, "PSYCOPG", lambda: _postgresql.connect(_postgresql.Login()).__enter__()),
     ],
 )
 def test_a_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch, adapter: Any, name: str, use: Any) -> None:
     library = getattr(adapter, name)
     monkeypatch.setattr(adapter, name, Library(name=library.name, reason=library.reason, error="Traceback"))
-    with pytest.raises(SourceError, match=f"^the library {library.name} is missing, needed to .*pip install") as said:
+    with pytest.raises(TuningError, match=f"^the library {library.name} is missing, needed to .*pip install") as said:
         use()
     assert "\n" not in str(said.value)
 
@@ -270,32 +272,39 @@ class FakeServer:
     def text(self, statement: str) -> str:
         rows: list[dict[str, Any]] = []
         if "pg_settings" in statement:
-            row = {"unit": None, "source": "default", "sourcefile": None, "pending_restart": False}
+            row = dataclasses.asdict(Parameter("", None, None, "string", "user", "default"))
             rows = [
                 {**row, "name": "server_version", "setting": "15.18 (Debian 15.18-0)"},
-                {**row, "name": "work_mem", "setting": "4096", "unit": "kB"},
+                {**row, "name": "work_mem", "setting": "4096", "unit": "kB", "vartype": "integer"},
                 {**row, "name": "krb_server_keyfile", "setting": "secret"},
             ]
         elif "pg_file_settings" in statement:
             if not self.superuser:
                 raise SourceError("permission denied")
-            rows = [{"name": "work_mem", "setting": each, "sourcefile": "/x.conf", "error": None} for each in "12"]
+            rows = [dataclasses.asdict(FileEntry("/x.conf", 1, "work_mem", each)) for each in "12"]
         elif "pg_db_role_setting" in statement:
             rows = [{"role": "synapse", "database": None, "assignment": "work_mem=1MB"}]
             rows.append({"role": None, "database": "synapse", "assignment": "search_path=a=b"})
         elif "pg_stat_activity" in statement:
             rows = [{"role": "synapse", "database": "synapse", "count": 4}]
+        elif "pg_class" in statement:
+            rows = [{"table": "big", "options": ["fillfactor=90", "autovacuum_enabled=on"]}]
+            rows += [{"table": name, "options": []} for name in ("plain", "other")]
+        elif "current_database" in statement:
+            return "synapse"
         return json.dumps(rows)
 
 
 def test_a_database_is_read() -> None:
-    database = postgresql.read_database(FakeServer(), ["work_mem", "jit"])
+    database = postgresql.read_database(FakeServer(), ["work_mem", "jit"], ["big", "plain", "absent"])
     assert database.version == "15.18"
-    assert set(database.parameters) == {"work_mem"}
+    assert database.parameters == {"work_mem": Parameter("work_mem", "4096", "kB", "integer", "user", "default")}
     # Of two lines in the files the last one counts.
-    assert database.file_settings == {"work_mem": readings.FileSetting("2", "/x.conf", None)}
-    assert database.role_settings == (readings.RoleSetting("synapse", None, "work_mem", "1MB"),)
+    assert database.file_settings == {"work_mem": FileEntry("/x.conf", 1, "work_mem", "2")}
+    assert database.role_settings == (RoleSetting("synapse", None, "work_mem", "1MB"),)
     assert database.connections == {("synapse", "synapse"): 4}
+    assert database.name == "synapse"
+    assert database.tables == {"big": {"fillfactor": "90", "autovacuum_enabled": "on"}, "plain": {}}
 
 
 def test_who_is_no_superuser_reads_no_files() -> None:
@@ -308,6 +317,8 @@ def test_psql_is_asked_as_the_images_own_user() -> None:
     assert server.text("SELECT 1") == "text"
     with pytest.raises(SourceError, match=r"fails in the container: psql .* -U me -d me -c SELECT 1"):
         postgresql.InContainer(FakeEngine(), DATABASE).text("SELECT 1")
+    with pytest.raises(SourceError, match=r"-U me -d other -c SELECT 1"):
+        postgresql.InContainer(FakeEngine(), DATABASE, "other").text("SELECT 1")
 
 
 # --- compose files and cron --------------------------------------------------------------------

@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import ParameterError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_parameters import same_value
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import (
     Parameter,
     as_text,
     elements,
     read,
+    same,
     show,
 )
 
@@ -120,3 +122,88 @@ def test_lists_are_split_and_other_texts_are_not():
 )
 def test_yaml_values(value, text):
     assert as_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("row", "setting", "planned", "equal"),
+    [
+        (parameter(unit="8kB"), "32768", "256MB", True),
+        (parameter(unit="8kB"), "32767", "256MB", False),
+        (parameter(unit="8kB"), "983", "7864kB", True),
+        (parameter(unit="MB"), "1024", "1GB", True),
+        (parameter(unit="kB"), "-1", "8MB", False),
+        (parameter("real"), "1.1", 1.1, True),
+        (parameter("real"), "4", 4, True),
+        # pg_settings prints six digits.
+        (parameter("real"), "1.23457", 1.23456789, True),
+        (parameter(), "31", 30, False),
+        (parameter("bool"), "off", False, True),
+        (parameter("bool"), "on", "true", True),
+        (parameter("bool"), "on", "off", False),
+        (parameter("enum", choices=("on", "off", "try")), "try", "TRY", True),
+        (parameter("enum", choices=("on", "off", "try")), "try", "perhaps", False),
+    ],
+)
+def test_settings_are_compared_by_value(row, setting, planned, equal):
+    assert same(row, setting, as_text(planned), shown=True) is equal
+
+
+@pytest.mark.parametrize(
+    "name, left, right",
+    [
+        ("shared_buffers", "256MB", "262144kB"),
+        ("shared_buffers", "256MB", "32768"),
+        ("shared_buffers", "256MB", "0.25GB"),
+        ("shared_buffers", "256MB", " 256 MB "),
+        ("shared_buffers", "256MB", "0x8000"),
+        ("effective_cache_size", "512MB", "65536"),
+        ("work_mem", "4MB", "4096"),
+        ("work_mem", "4MB", "4096kB"),
+        ("maintenance_work_mem", "64MB", "65536kB"),
+        ("wal_buffers", "7864kB", "983"),
+        ("wal_buffers", "7864kB", "7865kB"),  # rounded to blocks of 8 kB, as PostgreSQL does
+        ("max_wal_size", "2GB", "2048"),
+        ("checkpoint_timeout", "15min", "900"),
+        ("checkpoint_timeout", "15min", "900s"),
+        ("idle_in_transaction_session_timeout", "30min", "1800000"),
+        ("max_connections", "30", "036"),  # octal, as PostgreSQL reads it
+        ("max_connections", "30", "0x1e"),
+        ("random_page_cost", "1.1", "1.10"),
+        ("random_page_cost", "4", "4.0"),
+        ("jit", "off", "false"),
+        ("jit", "off", "OFF"),
+        ("jit", "off", "no"),
+        ("jit", "off", "0"),
+        ("jit", "on", "1"),
+        ("jit", "on", "t"),
+        ("huge_pages", "try", "try"),
+    ],
+)
+def test_equal_values_on_a_command_line(name, left, right):
+    assert same_value(name, left, right)
+    assert same_value(name, right, left)
+
+
+@pytest.mark.parametrize(
+    "name, left, right",
+    [
+        ("shared_buffers", "256MB", "128MB"),
+        ("shared_buffers", "256MB", "256"),
+        ("shared_buffers", "256MB", "256mb"),  # PostgreSQL refuses this one
+        ("shared_buffers", "256MB", "-1"),
+        ("work_mem", "4MB", "4"),
+        ("work_mem", "4MB", "32768"),
+        ("wal_buffers", "7864kB", "-1"),
+        ("checkpoint_timeout", "15min", "15"),
+        ("max_connections", "30", "300"),
+        ("max_connections", "30", "030"),
+        ("max_connections", "30", ""),
+        ("jit", "on", "off"),
+        ("huge_pages", "try", "on"),
+        ("huge_pages", "on", "off"),
+        ("random_page_cost", "1.1", "4"),
+    ],
+)
+def test_different_values_on_a_command_line(name, left, right):
+    assert not same_value(name, left, right)
+    assert not same_value(name, right, left)

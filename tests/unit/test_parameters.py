@@ -20,13 +20,12 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
     PlanError,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import Parameter
-from ansible_collections.synapse.tuning.plugins.module_utils._core.parameters import (
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameters import plan_parameters, wanted_parameters
+from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import (
     FileEntry,
     RoleSetting,
     ServerState,
     command_line_parameters,
-    plan_parameters,
-    wanted_parameters,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table_options import plan_options, wanted_options
 from ansible_collections.synapse.tuning.plugins.module_utils._postgresql_parameters import Request, apply, prepare
@@ -46,8 +45,10 @@ class FakeServer:
 
     database = "synapse"
     closed = False
+    superuser = True
 
-    def __init__(self, auto=None, *, refuses=(), dies_at=None, ignores=()):
+    def __init__(self, auto=None, *, refuses=(), dies_at=None, ignores=(), tables=None):
+        self.tables = tables
         self.auto = dict(auto or {})
         self.running = {name: row.setting for name, row in ROWS.items()}
         self.refuses, self.dies_at, self.ignores = refuses, dies_at, ignores
@@ -56,7 +57,7 @@ class FakeServer:
     def state(self):
         return ServerState(
             version=170002,
-            superuser=True,
+            superuser=self.superuser,
             user="postgres",
             parameters={name: dataclasses.replace(row, setting=self.running[name]) for name, row in ROWS.items()},
             entries=tuple(FileEntry(AUTO, n, name, value) for n, (name, value) in enumerate(self.auto.items())),
@@ -64,7 +65,7 @@ class FakeServer:
         )
 
     def table_options(self, tables):
-        return {table: {} for table in tables}
+        return {table: {} for table in tables if self.tables is None or table in self.tables}
 
     def try_options(self, changes):
         pass
@@ -112,7 +113,7 @@ VALUES = st.fixed_dictionaries(
 
 
 def texts(values):
-    return {name: text for name, text in wanted_parameters(None, values).items() if text is not None}
+    return {name: text for name, text in wanted_parameters({}, values).items() if text is not None}
 
 
 @settings(max_examples=150)
@@ -213,15 +214,75 @@ def test_servers_that_are_not_ready(other, said):
         plan_parameters(state(**other), {"jit": "off"})
 
 
-@pytest.mark.parametrize("plan", [{}, {"postgresql": []}, {"postgresql": {"jit": "off"}}, {"postgresql": {"jit": {}}}])
+def planned(**sections):
+    """A plan of settings, as plan_info returns it."""
+    settings = {"postgresql": {}, "tables": {}, **sections}
+
+    def setting(value):
+        if isinstance(value, dict):
+            return {name: setting(each) for name, each in value.items()}
+        return {"value": value, "unit": "", "why": "for the test", "source": "sample"}
+
+    return setting(settings)
+
+
+@pytest.mark.parametrize("plan", [{}, {"postgresql": []}, {"postgresql": {"jit": "off"}}, {"postgresql": {}}])
 def test_what_is_no_plan(plan):
     with pytest.raises(PlanError, match="give the plan that"):
-        wanted_parameters(plan, None)
+        prepare(FakeServer(), Request(plan=plan))
 
 
 def test_parameters_win_over_the_plan():
-    plan = {"postgresql": {"jit": {"value": "off"}, "work_mem": {"value": "4MB"}}}
-    assert wanted_parameters(plan, {"WORK_MEM": "8MB"}) == {"jit": "off", "work_mem": "8MB"}
+    assert wanted_parameters({"jit": "off", "work_mem": "4MB"}, {"WORK_MEM": "8MB"}) == {
+        "jit": "off",
+        "work_mem": "8MB",
+    }
+
+
+TABLES = {"big": {"autovacuum_vacuum_scale_factor": 0.02, "autovacuum_analyze_scale_factor": 0.05}}
+
+
+def test_the_plans_tables_are_set_and_others_win():
+    own = {"big": {"autovacuum_vacuum_scale_factor": 0.1}, "small": {"autovacuum_enabled": True}}
+    change = prepare(FakeServer(), Request(plan=planned(tables=TABLES), tables=own))
+    assert [(each.table, each.option, each.planned) for each in change.options] == [
+        ("big", "autovacuum_analyze_scale_factor", "0.05"),
+        ("big", "autovacuum_vacuum_scale_factor", "0.1"),
+        ("small", "autovacuum_enabled", "on"),
+    ]
+
+
+@pytest.mark.parametrize("sections", [("tables",), ("postgresql",), ("postgresql", "tables"), ()])
+def test_only_the_sections_that_are_asked_for(sections):
+    plan = planned(postgresql={"jit": "off"}, tables=TABLES)
+    change = prepare(FakeServer(), Request(plan=plan, sections=sections))
+    assert bool(change.parameters.changes) == ("postgresql" in sections)
+    assert bool(change.options) == ("tables" in sections)
+
+
+def test_a_section_that_is_not_asked_for_may_be_missing():
+    assert not prepare(FakeServer(), Request(plan={"tables": {}}, sections=("tables",))).changed
+
+
+def test_who_owns_the_tables_need_not_be_a_superuser():
+    server = FakeServer()
+    server.superuser = False
+    assert prepare(server, Request(plan=planned(tables=TABLES))).option_writes
+    with pytest.raises(DatabaseProblem, match="is no superuser"):
+        prepare(server, Request(plan=planned(tables=TABLES, postgresql={"jit": "off"})))
+
+
+def test_a_table_that_is_not_there_yet():
+    server = FakeServer(tables={"small": {}})
+    request = Request(plan=planned(tables=TABLES), tables={"small": {"autovacuum_enabled": True}})
+    with pytest.raises(DatabaseProblem, match=r"^The database synapse has no table big: .*or start Synapse"):
+        prepare(server, request)
+    change = prepare(server, dataclasses.replace(request, missing_tables="warn"))
+    assert change.missing_tables == ("big",)
+    assert change.warnings == ("The database synapse has no table big; its settings are left for a later run",)
+    assert [each.table for each in change.options] == ["small"]
+    alone = prepare(server, Request(plan=planned(tables=TABLES), missing_tables="warn"))
+    assert not alone.changed and alone.warnings
 
 
 @pytest.mark.parametrize(
@@ -247,11 +308,11 @@ def test_the_command_line_is_read(options, names):
     ],
 )
 def test_where_else_a_parameter_is_set(setting, who, removal):
-    assert (str(setting), setting.removal) == (who, removal)
+    assert (str(setting), setting.statement("RESET")) == (who, removal)
 
 
 def test_table_options_are_compared_by_meaning():
-    wanted = wanted_options({"t": {"autovacuum_enabled": True, "autovacuum_vacuum_scale_factor": 0.02}})
+    wanted = wanted_options({}, {"t": {"autovacuum_enabled": True, "autovacuum_vacuum_scale_factor": 0.02}})
     same = plan_options(wanted, {"t": {"autovacuum_enabled": "true", "autovacuum_vacuum_scale_factor": "0.020"}})
     assert not [each for each in same if each.differs]
     assert [each.differs for each in plan_options(wanted, {"t": {}})] == [True, True]
@@ -260,7 +321,7 @@ def test_table_options_are_compared_by_meaning():
 @pytest.mark.parametrize("option", ["n_distinct", "n_distinct_inherited", "fillfactor", "toast.autovacuum_enabled"])
 def test_only_autovacuum(option):
     with pytest.raises(ParameterError, match="remove it"):
-        wanted_options({"state_groups_state": {option: 1}})
+        wanted_options({}, {"state_groups_state": {option: 1}})
 
 
 WITHOUT_PSYCOPG = """

@@ -66,7 +66,9 @@ def test_plan_survives_json() -> None:
 
 
 def test_every_setting_has_its_reason_and_source() -> None:
-    for path, setting in settings_of(plan_for(cache_autotuning="on", presence="off", cpus=8, ram=16 * GIB)):
+    for path, setting in settings_of(
+        plan_for(cache_autotuning="on", presence="off", cpus=8, ram=16 * GIB, database_size=GIB)
+    ):
         assert setting["why"] and "\n" not in setting["why"], path
         assert setting["source"], path
 
@@ -132,9 +134,24 @@ def test_storage() -> None:
 
 def test_large_databases_are_vacuumed_sooner_and_compressed_more() -> None:
     planned = values(database_size=20 * GIB)
-    assert planned["postgresql.autovacuum_vacuum_scale_factor"] == 0.02
+    assert {path: value for path, value in planned.items() if path.startswith("tables.")} == {
+        "tables.state_groups_state.autovacuum_vacuum_scale_factor": 0.02,
+        "tables.state_groups_state.autovacuum_analyze_scale_factor": 0.05,
+    }
     assert planned["compressor.number_of_chunks"] == 1000
-    assert "postgresql.autovacuum_vacuum_scale_factor" not in values()
+    # Only that table: no parameter is another one than for a small database.
+    assert plan_for(database_size=20 * GIB)["postgresql"] == plan_for()["postgresql"]
+
+
+@pytest.mark.parametrize(
+    "inputs", [{}, {"database_size": GIB - 1}, {"database_size": 20 * GIB, "topology": "dedicated_synapse"}]
+)
+def test_tables_are_left_alone_where_they_are_small_or_elsewhere(inputs: dict) -> None:
+    assert plan_for(**inputs)["tables"] == {}
+
+
+def test_a_large_database_of_its_own_host_has_its_tables_planned() -> None:
+    assert plan_for(database_size=GIB, topology="dedicated_database")["tables"]["state_groups_state"]
 
 
 def test_leaking_versions_warn() -> None:

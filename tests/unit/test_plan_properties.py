@@ -21,7 +21,7 @@ SIZES = {
     "compose": units.compose_bytes,
     "homeserver": units.synapse_bytes,
 }
-NOT_ORDERED = ("random_page_cost", "effective_io_concurrency", "scale_factor")
+NOT_ORDERED = ("random_page_cost", "effective_io_concurrency")
 
 
 def ordered(plan: Dict[str, Any]) -> Dict[str, float]:

@@ -148,6 +148,36 @@ def test_a_new_deployment_is_started() -> None:
     assert "would create /opt/synapse/compose.yml" in shown(deployment=deployment, check_mode=True)
 
 
+LARGE = make_plan(Inputs(users=5, ram=2 << 30, database_size=20 << 30))
+
+
+def test_tables_that_nobody_looked_at_are_left_to_their_role() -> None:
+    text = shown(plan=LARGE, compose=compose(BUFFERS), homeserver=homeserver(FACTOR))
+    left = section(text, "PLAN: 2 levers left to the role synapse.tuning.postgresql")
+    assert "[PostgreSQL, table state_groups_state]" in left
+    assert re.search(r"^ +autovacuum_vacuum_scale_factor +- +0\.02 +the database holds 20 GiB", left, re.MULTILINE)
+    assert "PLAN: 1 of 2 levers changed" in text
+    assert "left to" not in shown(compose=compose(BUFFERS), homeserver=homeserver(FACTOR))
+
+
+def test_tables_that_were_set_are_levers_like_others() -> None:
+    name, done = "autovacuum_vacuum_scale_factor", "autovacuum_analyze_scale_factor"
+    tables = [
+        {"table": "state_groups_state", "option": name, "current": None, "planned": "0.02", "differs": True},
+        {"table": "state_groups_state", "option": done, "current": "0.05", "planned": "0.05", "differs": False},
+    ]
+    text = shown(
+        plan=LARGE,
+        compose=compose(BUFFERS),
+        homeserver=homeserver(FACTOR),
+        postgresql={"tables": tables, "warnings": ["the database has no table x yet"]},
+    )
+    changed = section(text, "PLAN: 2 of 4 levers changed")
+    assert re.search(rf"^\* +{name} +\(none\) +0\.02 +the database holds 20 GiB", changed, re.MULTILINE)
+    assert "left to" not in text
+    assert "- the database has no table x yet" in section(text, "WARNINGS")
+
+
 def test_warnings_are_said_once() -> None:
     plan = {**PLAN, "warnings": ["an old Synapse"], "advice": ["more RAM"]}
     text = shown(plan=plan, compose={**compose(SHM), "warnings": ["an old Synapse", "an override wins"]})
@@ -177,7 +207,14 @@ def test_the_compressor(state: str, changed: bool, check_mode: bool, says: str) 
 @pytest.mark.parametrize("ram", [1 << 30, 16 << 30, 256 << 30])
 def test_no_line_is_too_long(width: int, ram: int) -> None:
     plan = make_plan(
-        Inputs(users=5000 if ram > 1 << 30 else 5, ram=ram, cpus=16, storage="hdd", synapse_version="1.140.0")
+        Inputs(
+            users=5000 if ram > 1 << 30 else 5,
+            ram=ram,
+            cpus=16,
+            storage="hdd",
+            synapse_version="1.140.0",
+            database_size=1 << 40,
+        )
     )
     text = shown(plan=plan, compose=compose(SHM), homeserver=homeserver(FACTOR), width=width)
     assert [line for line in text.splitlines() if len(line) > width or line != line.rstrip()] == []

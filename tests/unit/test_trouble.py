@@ -29,6 +29,18 @@ def test_states(state: dict[str, Any], words: Optional[str]) -> None:
     assert state_of({"State": state}) == words
 
 
+def test_between_two_deaths_a_container_runs() -> None:
+    def running(health: str, restarts: int) -> Optional[str]:
+        return state_of(
+            {"RestartCount": restarts, "State": {"Running": True, "ExitCode": 1, "Health": {"Status": health}}}
+        )
+
+    assert running("starting", 3) == "keeps ending (1) and is restarted"
+    assert running("starting", 0) is None
+    # It had a hard time once, and is well now.
+    assert running("healthy", 3) is None
+
+
 @pytest.mark.parametrize(
     ("log", "line"),
     [

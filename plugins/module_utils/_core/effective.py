@@ -14,8 +14,10 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_hom
     synapse_login,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_postgresql import judge_parameters
+from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_tables import judge_tables
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import PlanError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Database, Metrics, Readings
+from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import values_of
 from ansible_collections.synapse.tuning.plugins.module_utils._core.verdict import Verdict
 
 __all__ = [
@@ -44,19 +46,20 @@ def judge(plan: Mapping[str, Any], readings: Readings) -> List[Verdict]:
         readings.compose_files,
         synapse_login=synapse_login(readings),
     )
+    found += judge_tables(values["tables"], readings.database)
     if readings.cron is not None:
         found += judge_cron(values["compressor"], readings.cron)
     return found
 
 
 def planned_values(plan: Mapping[str, Any]) -> Dict[str, Any]:
-    """The sections homeserver, compose, postgresql and compressor with each setting replaced by its value."""
+    """The sections homeserver, compose, postgresql, tables and compressor with each setting replaced by its value."""
     advice = "pass the value 'plan' that synapse.tuning.plan_info returns"
     if plan.get("schema_version") != 1:
         raise PlanError(f"the plan has schema_version {plan.get('schema_version')!r}, not 1; {advice}")
     try:
         plan["host"]["synapse_version"]
-        return {name: _values(plan[name]) for name in ("homeserver", "compose", "postgresql", "compressor")}
+        return {name: values_of(plan[name]) for name in ("homeserver", "compose", "postgresql", "tables", "compressor")}
     except (KeyError, TypeError, AttributeError) as error:
         raise PlanError(f"the plan is incomplete ({type(error).__name__}: {error}); {advice}") from error
 
@@ -131,9 +134,3 @@ def warnings(plan: Mapping[str, Any], readings: Readings, verdicts: Sequence[Ver
 
 def _show(value: Any) -> str:
     return "not set" if value is None else str(value)
-
-
-def _values(node: Any) -> Any:
-    if "why" in node and "value" in node:
-        return node["value"]
-    return {name: _values(value) for name, value in node.items()}

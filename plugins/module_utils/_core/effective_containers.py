@@ -7,11 +7,8 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import verdict as states
-from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_postgresql import (
-    parameter_bytes,
-    show_parameter,
-)
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import UnitError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import show
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import (
     ComposeFile,
     Container,
@@ -20,7 +17,12 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.readings impo
     Process,
     Readings,
 )
-from ansible_collections.synapse.tuning.plugins.module_utils._core.units import compose_bytes, compose_size
+from ansible_collections.synapse.tuning.plugins.module_utils._core.units import (
+    KIB,
+    compose_bytes,
+    compose_size,
+    postgresql_bytes,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._core.verdict import Verdict
 
 __all__ = ["judge_containers"]
@@ -84,10 +86,10 @@ def _too_small_for(size: int, database: Union[Database, Missing]) -> str:
     if isinstance(database, Missing) or "shared_buffers" not in database.parameters:
         return ""
     parameter = database.parameters["shared_buffers"]
-    wanted = parameter_bytes(parameter)
-    if wanted is None or size >= wanted:
+    wanted = show(parameter, parameter.setting) or "0"
+    if size >= postgresql_bytes(wanted, unit=8 * KIB):
         return ""
-    return f"; it is below shared_buffers, which is {show_parameter(parameter)}"
+    return f"; it is below shared_buffers, which is {wanted}"
 
 
 # -- environment -------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any, Optional, Tuple, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import ParameterError
 
-__all__ = ["LISTS", "Parameter", "Value", "as_text", "elements", "read", "show"]
+__all__ = ["LISTS", "Parameter", "Value", "as_text", "elements", "read", "same", "show"]
 
 Value = Union[bool, int, float, str, Tuple[str, ...]]
 
@@ -56,7 +56,8 @@ class Parameter:
     unit: such as C(8kB) or C(ms), None where the value has none; vartype: C(bool), C(integer),
     C(real), C(string) or C(enum); minimum, maximum: inclusive, in that unit; choices: of an
     enum; setting: what the reading session has; boot: the value that no file gives;
-    pending_restart: a file has another value that waits for a restart.
+    pending_restart: a file has another value that waits for a restart; sourcefile: the file that
+    setting is from, None where it is from none.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Parameter:
     choices: Tuple[str, ...] = ()
     boot: Optional[str] = None
     pending_restart: bool = False
+    sourcefile: Optional[str] = None
 
 
 def as_text(value: Any) -> str:
@@ -105,6 +107,22 @@ def read(parameter: Parameter, text: str) -> Value:
         return _read_number(parameter, text)
     parts = elements(parameter.name, text)
     return parts if parameter.name.lower() in LISTS else text
+
+
+def same(parameter: Parameter, one: Optional[str], other: Optional[str], *, shown: bool = False) -> bool:
+    """Whether both mean the same; what PostgreSQL would refuse equals nothing.
+
+    None: no value. shown: one is from pg_settings, which prints six digits of a real.
+    """
+    if one is None or other is None:
+        return one is other
+    try:
+        first, second = read(parameter, one), read(parameter, other)
+    except ParameterError:
+        return False
+    if shown and isinstance(first, float) and isinstance(second, float):
+        return f"{first:g}" == f"{second:g}"
+    return first == second
 
 
 def show(parameter: Parameter, setting: Optional[str]) -> Optional[str]:

@@ -9,35 +9,28 @@ and what is wanted to a change set.
 from __future__ import annotations
 
 import difflib
-import re
-from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
     DatabaseProblem,
     ParameterError,
-    PlanError,
+)
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_changes import (
+    COMMAND_LINE,
+    ChangeSet,
+    ParameterChange,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import (
     LISTS,
     Parameter,
     as_text,
     read,
+    same,
     show,
 )
+from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import RoleSetting, ServerState
 
-__all__ = [
-    "ChangeSet",
-    "FileEntry",
-    "ParameterChange",
-    "RoleSetting",
-    "ServerState",
-    "command_line_parameters",
-    "plan_parameters",
-    "wanted_parameters",
-]
-
-COMMAND_LINE = "command line"
+__all__ = ["plan_parameters", "wanted_parameters"]
 
 # Sources that hide the server's own value from the session that reads it.
 _SESSION_SOURCES = frozenset(("global", "database", "user", "database user", "client", "interactive", "session"))
@@ -46,170 +39,19 @@ _NEVER = frozenset(("data_directory", "config_file", "allow_alter_system", "prim
 _OLDEST = 130000
 
 
-@dataclass(frozen=True)
-class FileEntry:
-    """One row of C(pg_file_settings); name is None where the file itself is wrong at that line."""
+def wanted_parameters(planned: Mapping[str, Any], parameters: Optional[Mapping[str, Any]]) -> Dict[str, Optional[str]]:
+    """Name to text (None: no value) of what a plan has, and of parameters, which win.
 
-    file: str
-    line: int
-    name: Optional[str]
-    setting: Optional[str]
-    error: Optional[str] = None
-
-
-@dataclass(frozen=True)
-class RoleSetting:
-    """One element of C(pg_db_role_setting); None stands for all roles or all databases."""
-
-    role: Optional[str]
-    database: Optional[str]
-    name: str
-    value: str
-
-    def __str__(self) -> str:
-        where = f"database {self.database}" if self.database is not None else ""
-        who = f"role {self.role}" if self.role is not None else ""
-        return f"{who} in {where}" if who and where else who or where or "all roles"
-
-    @property
-    def removal(self) -> str:
-        """The statement that removes it."""
-        if self.role is None and self.database is not None:
-            return f"ALTER DATABASE {self.database} RESET {self.name}"
-        inside = f" IN DATABASE {self.database}" if self.database is not None else ""
-        return f"ALTER ROLE {self.role if self.role is not None else 'ALL'}{inside} RESET {self.name}"
-
-
-@dataclass(frozen=True)
-class ServerState:
-    """What a server says about itself, read in one go.
-
-    version: such as 170002; superuser: whether the login role is one; parameters: by name in
-    lower case; entries: of all files, in the order in which they count; auto_conf: the path of
-    C(postgresql.auto.conf); command_line: the parameters that PostgreSQL was started with.
+    Raises ParameterError for what is no value.
     """
-
-    version: int
-    superuser: bool
-    user: str
-    parameters: Mapping[str, Parameter]
-    entries: Tuple[FileEntry, ...]
-    auto_conf: str
-    role_settings: Tuple[RoleSetting, ...] = ()
-    command_line: Tuple[str, ...] = ()
+    return {
+        str(name).lower(): None if value is None else as_text(value)
+        for given in (planned, parameters or {})
+        for name, value in given.items()
+    }
 
 
-@dataclass(frozen=True)
-class ParameterChange:
-    """One wanted parameter.
-
-    current: in effect now; pending: another value in the files, which waits for a reload or
-    restart; planned: None for no value in C(postgresql.auto.conf); differs: whether current and
-    planned mean different things; action: what makes the planned value effective, C(none),
-    C(reload) or C(restart); overridden_by: what wins over it, and for whom; auto_before,
-    auto_after: the value in C(postgresql.auto.conf), None for none.
-    """
-
-    name: str
-    current: Optional[str]
-    pending: Optional[str]
-    planned: Optional[str]
-    context: str
-    differs: bool
-    action: str
-    overridden_by: Tuple[str, ...]
-    auto_before: Optional[str]
-    auto_after: Optional[str]
-
-    @property
-    def written(self) -> bool:
-        """Whether C(postgresql.auto.conf) has to change."""
-        return self.auto_before != self.auto_after
-
-    def as_data(self) -> Dict[str, Any]:
-        """For a module's answer."""
-        return {
-            "name": self.name,
-            "current": self.current,
-            "pending": self.pending,
-            "planned": self.planned,
-            "context": self.context,
-            "differs": self.differs,
-            "action": self.action,
-            "overridden_by": list(self.overridden_by),
-        }
-
-
-@dataclass(frozen=True)
-class ChangeSet:
-    """All wanted parameters, by name, and what to know besides."""
-
-    changes: Tuple[ParameterChange, ...]
-    warnings: Tuple[str, ...]
-
-    @property
-    def writes(self) -> Tuple[ParameterChange, ...]:
-        """Those that differ in C(postgresql.auto.conf)."""
-        return tuple(change for change in self.changes if change.written)
-
-    @property
-    def reload(self) -> bool:
-        """Whether PostgreSQL has to read its files again."""
-        return any(change.written or change.action == "reload" for change in self.changes)
-
-    @property
-    def pending_restart(self) -> Tuple[str, ...]:
-        """The parameters that wait for a restart once all is written."""
-        return tuple(change.name for change in self.changes if change.action == "restart")
-
-    @property
-    def overridden(self) -> Tuple[str, ...]:
-        """The parameters that keep another value because of the command line."""
-        return tuple(change.name for change in self.changes if change.differs and COMMAND_LINE in change.overridden_by)
-
-    def before(self) -> str:
-        """The wanted parameters' lines in C(postgresql.auto.conf)."""
-        return _lines((change.name, change.auto_before) for change in self.changes)
-
-    def after(self) -> str:
-        """The same once all is written."""
-        return _lines((change.name, change.auto_after) for change in self.changes)
-
-
-def wanted_parameters(plan: Optional[Mapping[str, Any]], parameters: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    """Name to text (None: no value) of a plan's C(postgresql), and of parameters, which win.
-
-    Raises PlanError for what is no plan, ParameterError for what is no value.
-    """
-    wanted: Dict[str, Any] = {}
-    if plan is not None:
-        settings = plan.get("postgresql")
-        if not isinstance(settings, Mapping):
-            raise PlanError("The plan has no postgresql: give the plan that synapse.tuning.plan_info returns")
-        for name, setting in settings.items():
-            if not isinstance(setting, Mapping) or "value" not in setting:
-                raise PlanError(f"The plan's {name} has no value: give the plan that synapse.tuning.plan_info returns")
-            wanted[str(name).lower()] = setting["value"]
-    for name, value in (parameters or {}).items():
-        wanted[str(name).lower()] = value
-    return {name: None if value is None else as_text(value) for name, value in wanted.items()}
-
-
-def command_line_parameters(options: str) -> Tuple[str, ...]:
-    """The parameters, in lower case, in the text of C(postmaster.opts): C("-c" "name=value")."""
-    words = re.findall(r'"([^"]*)"', options)
-    names = []
-    for before, word in zip(["", *words], words):
-        given = word if before == "-c" else word[2:] if word.startswith(("--", "-c")) else ""
-        name, equals, _value = given.partition("=")
-        if equals:
-            names.append(name.strip().replace("-", "_").lower())
-        elif word.startswith("-S"):
-            names.append("work_mem")
-    return tuple(names)
-
-
-def check_server(state: ServerState) -> None:
+def _check_server(state: ServerState) -> None:
     """Raise DatabaseProblem where ALTER SYSTEM cannot work."""
     if state.version < _OLDEST:
         raise DatabaseProblem(
@@ -232,7 +74,10 @@ def plan_parameters(state: ServerState, wanted: Mapping[str, Optional[str]]) -> 
     Raises ParameterError (unknown name, refused value) and DatabaseProblem (not a superuser,
     too old, files that PostgreSQL can't read).
     """
-    check_server(state)
+    if not wanted:
+        # Nothing is written then, and who owns a table may set its options without being a superuser.
+        return ChangeSet(changes=(), warnings=())
+    _check_server(state)
     parameters = {name: _find(state, name) for name in sorted(wanted)}
     for name, parameter in parameters.items():
         _check_value(parameter, wanted[name])
@@ -318,19 +163,6 @@ def _check_connections(state: ServerState, wanted: Mapping[str, Optional[str]], 
         )
 
 
-def _same(parameter: Parameter, one: Optional[str], other: Optional[str], *, shown: bool = False) -> bool:
-    """Whether both mean the same; shown: one is from pg_settings, which prints six digits of a real."""
-    if one is None or other is None:
-        return one is other
-    try:
-        first, second = read(parameter, one), read(parameter, other)
-    except ParameterError:
-        return False
-    if shown and isinstance(first, float) and isinstance(second, float):
-        return f"{first:g}" == f"{second:g}"
-    return first == second
-
-
 def _from_command_line(state: ServerState, parameter: Parameter) -> bool:
     if parameter.source in _SESSION_SOURCES:
         return parameter.name.lower() in state.command_line
@@ -351,22 +183,22 @@ def _plan_one(state: ServerState, files: _Files, parameter: Parameter, wanted: O
     target = files.below(parameter) if wanted is None else wanted
     overridden_by = _role_overrides(state, parameter, wanted)
     if _from_command_line(state, parameter):
-        differs = wanted is not None and not _same(parameter, running, wanted, shown=True)
+        differs = wanted is not None and not same(parameter, running, wanted, shown=True)
         overridden_by = (COMMAND_LINE, *overridden_by)
         pending = None
         action = "none"
     else:
         if wanted is None:
             auto_after = None
-        elif not _same(parameter, in_files, wanted):
-            auto_after = None if _same(parameter, files.below(parameter), wanted) else wanted
+        elif not same(parameter, in_files, wanted):
+            auto_after = None if same(parameter, files.below(parameter), wanted) else wanted
         written = auto_before != auto_after
         differs = (written or wanted is not None) and not (
-            _same(parameter, running, target, shown=True) or (not written and _is_automatic(parameter, target))
+            same(parameter, running, target, shown=True) or (not written and _is_automatic(parameter, target))
         )
         pending = None
         if auto_before is not None or wanted is not None:
-            waits = not _same(parameter, running, in_files, shown=True) and not _is_automatic(parameter, in_files)
+            waits = not same(parameter, running, in_files, shown=True) and not _is_automatic(parameter, in_files)
             pending = in_files if waits else None
         action = "none" if not differs else "restart" if parameter.context == "postmaster" else "reload"
     return ParameterChange(
@@ -399,7 +231,7 @@ def _other_settings(state: ServerState, parameter: Parameter, wanted: Optional[s
     return [
         each
         for each in state.role_settings
-        if each.name.lower() == parameter.name.lower() and not _same(parameter, each.value, wanted)
+        if each.name.lower() == parameter.name.lower() and not same(parameter, each.value, wanted)
     ]
 
 
@@ -411,9 +243,8 @@ def _override_warnings(state: ServerState, parameter: Parameter, change: Paramet
             " which wins over ALTER SYSTEM. Change it where PostgreSQL is started, such as in the compose file"
         )
     for each in _other_settings(state, parameter, change.planned):
-        warnings.append(
-            f"{change.name} is {each.value}, not {change.planned}, for {each}: '{each.removal}' removes that"
-        )
+        remedy = each.statement("RESET")
+        warnings.append(f"{change.name} is {each.value}, not {change.planned}, for {each}: '{remedy}' removes that")
     return warnings
 
 
@@ -440,7 +271,3 @@ def _file_problems(state: ServerState, files: _Files, planned: ChangeSet) -> Lis
             except ParameterError as error:
                 warnings.append(f"{where}: PostgreSQL will not restart with this: {error}")
     return warnings
-
-
-def _lines(settings: Any) -> str:
-    return "".join(f"{name} = '{value}'\n" for name, value in settings if value is not None)

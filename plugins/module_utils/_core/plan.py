@@ -18,6 +18,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.host import I
 from ansible_collections.synapse.tuning.plugins.module_utils._core.postgresql import postgresql_settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.releases import release_warnings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import as_data
+from ansible_collections.synapse.tuning.plugins.module_utils._core.tables import table_settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import GIB, show_bytes
 
 __all__ = ["SCHEMA_VERSION", "make_plan"]
@@ -32,8 +33,8 @@ def make_plan(inputs: Inputs) -> Dict[str, Any]:
     """Make the plan: JSON-serialisable, the same for the same inputs on any machine.
 
     :returns: C(schema_version), C(host) (the inputs), the settings by the file or
-        program that takes them (C(homeserver), C(postgresql), C(compose),
-        C(deployment), C(compressor)), C(budget) (rows in bytes that add up to the
+        program that takes them (C(homeserver), C(postgresql), C(tables) of its
+        database, C(compose), C(deployment), C(compressor)), C(budget) (rows in bytes that add up to the
         RAM), C(warnings) and C(advice) (lines).
     :raises PlanError: inputs that make no sense, or that do not fit the host.
     """
@@ -44,6 +45,7 @@ def make_plan(inputs: Inputs) -> Dict[str, Any]:
         "host": inputs.as_data(),
         "homeserver": as_data(homeserver_settings(inputs, allocation)),
         "postgresql": as_data(postgresql_settings(inputs, allocation.postgresql)),
+        "tables": {table: as_data(settings) for table, settings in table_settings(inputs).items()},
         "compose": compose_section(inputs, allocation),
         "deployment": as_data(deployment_settings(inputs)),
         "compressor": as_data(compressor_settings(inputs, allocation)),

@@ -17,7 +17,6 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.units import 
     KIB,
     MIB,
     postgresql_size,
-    show_bytes,
 )
 
 __all__ = ["PostgresqlSizes", "postgresql_settings", "postgresql_sizes"]
@@ -30,7 +29,6 @@ _OTHER_BACKENDS = 2
 # PostgreSQL's default, which the plan keeps.
 _AUTOVACUUM_WORKERS = 3
 _SUPERUSER_RESERVED = 3
-_LARGE_DATABASE = GIB
 _LIMIT_STEP = 16 * MIB
 
 
@@ -218,13 +216,6 @@ def postgresql_settings(inputs: Inputs, sizes: PostgresqlSizes) -> Settings:
         "requests that the storage serves at once",
         "pgtune",
     )
-    if inputs.database_size >= _LARGE_DATABASE:
-        why = (
-            f"the database holds {show_bytes(inputs.database_size)}: at the default scale"
-            " state_groups_state gathers millions of dead rows before it is cleaned"
-        )
-        add("autovacuum_vacuum_scale_factor", 0.02, "of the rows", why, "guides for large Synapse databases")
-        add("autovacuum_analyze_scale_factor", 0.05, "of the rows", why, "guides for large Synapse databases")
     return settings
 
 

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.trouble import Trouble
+from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import Parameter
+from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import FileEntry, RoleSetting
 
 __all__ = [
     "ComposeFile",
@@ -16,13 +18,10 @@ __all__ = [
     "Container",
     "CronJob",
     "Database",
-    "FileSetting",
     "Metrics",
     "Missing",
-    "Parameter",
     "Process",
     "Readings",
-    "RoleSetting",
     "RunningProject",
 ]
 
@@ -109,48 +108,22 @@ class ComposeFile:
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A row of pg_settings."""
-
-    setting: str
-    unit: Optional[str]
-    source: str
-    sourcefile: Optional[str]
-    pending_restart: bool
-
-
-@dataclass(frozen=True)
-class FileSetting:
-    """The row of pg_file_settings that wins; the files as they are now. error: why it can't be applied."""
-
-    setting: Optional[str]
-    sourcefile: str
-    error: Optional[str]
-
-
-@dataclass(frozen=True)
-class RoleSetting:
-    """An ALTER ROLE or ALTER DATABASE ... SET; None is every role, every database."""
-
-    role: Optional[str]
-    database: Optional[str]
-    name: str
-    setting: str
-
-
-@dataclass(frozen=True)
 class Database:
     """PostgreSQL.
 
-    file_settings: None where the login may not read them.
+    file_settings: by name the line that counts, as the files are now; None where the login may not
+    read them.
     connections: open client connections by (role, database).
+    name: the database that was asked. tables: the own options of the wanted tables that are there.
     """
 
     version: str
     parameters: Mapping[str, Parameter]
-    file_settings: Optional[Mapping[str, FileSetting]]
+    file_settings: Optional[Mapping[str, FileEntry]]
     role_settings: Tuple[RoleSetting, ...]
     connections: Mapping[Tuple[str, str], int]
+    name: str = ""
+    tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class Run:
     apply: the run brings the containers up; else it writes files and says what to type.
     interruptions: what it said would be interrupted, and then did; None where it did not come to that.
     effective: what effective_info returned; None leaves the section out.
+    postgresql: what the module postgresql_parameters returned; None where it did not run.
     compressor: C(state) (installed, skipped, removed), C(reason), C(script),
         C(cron_file), C(schedule); None leaves the section out.
     """
@@ -72,6 +73,7 @@ class Run:
     deployment: Optional[Mapping[str, Any]] = None
     compose: Optional[Mapping[str, Any]] = None
     homeserver: Optional[Mapping[str, Any]] = None
+    postgresql: Optional[Mapping[str, Any]] = None
     plan_path: str = ""
     project_dir: str = ""
     compressor: Optional[Mapping[str, Any]] = None
@@ -161,12 +163,15 @@ def _programs(run: Run) -> List[str]:
 
 
 def _lever_sections(run: Run, width: int) -> Iterator[Tuple[str, List[str]]]:
-    levers = list(_levers(run))
+    levers, tables = list(_levers(run)), list(_table_levers(run))
+    if run.postgresql is not None:
+        levers, tables = levers + tables, []
     differing = [lever for lever in levers if lever.differs]
     agreeing = [lever for lever in levers if not lever.differs]
     would = "would change" if run.check_mode else "changed"
     yield f"PLAN: {len(differing)} of {_count(len(levers), 'lever')} {would}", _rows(differing, "*", width)
     yield f"PLAN: {_count(len(agreeing), 'lever')} already as planned", _rows(agreeing, "=", width)
+    yield f"PLAN: {_count(len(tables), 'lever')} left to the role synapse.tuning.postgresql", _rows(tables, "", width)
 
 
 def _rows(levers: Sequence[_Lever], mark: str, width: int) -> List[str]:
@@ -207,6 +212,27 @@ def _levers(run: Run) -> Iterator[_Lever]:
                 why=reasons.get((kind, name)) or _OTHER_REASONS.get(name, ""),
                 differs=bool(lever["differs"]),
             )
+
+
+def _table_levers(run: Run) -> Iterator[_Lever]:
+    """The tables' options as they were found, or as planned where nobody looked."""
+    planned = run.plan.get("tables") or {}
+    found: Sequence[Mapping[str, Any]] = (run.postgresql or {}).get("tables") or ()
+    if run.postgresql is None:
+        found = [
+            {"table": table, "option": option, "planned": setting["value"], "differs": True}
+            for table, options in planned.items()
+            for option, setting in options.items()
+        ]
+    for each in found:
+        yield _Lever(
+            place=f"PostgreSQL, table {each['table']}",
+            name=each["option"],
+            current=_show(each["current"]) if "current" in each else None,
+            planned=_show(each["planned"]),
+            why=planned.get(each["table"], {}).get(each["option"], {}).get("why", ""),
+            differs=bool(each["differs"]),
+        )
 
 
 def _planned(plan: Mapping[str, Any], section: str) -> Iterator[_Lever]:
@@ -360,7 +386,7 @@ def _compressor(run: Run, width: int) -> List[str]:
 
 def _warnings(run: Run) -> List[str]:
     found: List[str] = list(run.plan.get("warnings") or ())
-    for result in (run.deployment, run.compose, run.homeserver):
+    for result in (run.deployment, run.compose, run.homeserver, run.postgresql):
         found += [text for text in (result or {}).get("warnings") or () if text not in found]
     return found
 

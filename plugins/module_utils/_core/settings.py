@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Union
 
-__all__ = ["Scalar", "Setting", "Settings", "as_data"]
+__all__ = ["Scalar", "Setting", "Settings", "as_data", "values_of"]
 
 Scalar = Union[str, int, float, bool, None]
 
@@ -47,3 +47,13 @@ Settings = Dict[str, Setting]
 def as_data(settings: Mapping[str, Setting]) -> Dict[str, Any]:
     """The settings as plain, JSON-serialisable data."""
     return {name: setting.as_data() for name, setting in settings.items()}
+
+
+def values_of(section: Any) -> Any:
+    """A section of a plan with each setting, at any depth, replaced by its value.
+
+    Raises TypeError or AttributeError for what is no such section.
+    """
+    if "why" in section and "value" in section:
+        return section["value"]
+    return {name: values_of(each) for name, each in section.items()}

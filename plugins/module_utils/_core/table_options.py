@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterable, Mapping, Optional, Tuple, Union
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import ParameterError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import as_text
 
-__all__ = ["OptionChange", "plan_options", "reloptions", "wanted_options"]
+__all__ = ["OptionChange", "plan_options", "reloptions", "same_option", "wanted_options"]
 
 _PREFIX = "autovacuum_"
 _SWITCHES = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
@@ -28,7 +28,7 @@ class OptionChange:
     @property
     def differs(self) -> bool:
         """Whether the two mean different things: C(0.02) is C(0.020), C(on) is C(true)."""
-        return _meaning(self.current) != _meaning(self.planned)
+        return not same_option(self.current, self.planned)
 
     def as_data(self) -> Dict[str, Any]:
         """For a module's answer."""
@@ -41,10 +41,15 @@ class OptionChange:
         }
 
 
-def wanted_options(tables: Optional[Mapping[str, Any]]) -> Dict[str, Dict[str, Optional[str]]]:
-    """Table to option to text (None: none); raises ParameterError for anything but autovacuum's."""
+def wanted_options(
+    planned: Mapping[str, Any], tables: Optional[Mapping[str, Any]]
+) -> Dict[str, Dict[str, Optional[str]]]:
+    """Table to option to text (None: none), of what a plan has, and of tables, which win.
+
+    Raises ParameterError for anything but autovacuum's.
+    """
     wanted: Dict[str, Dict[str, Optional[str]]] = {}
-    for table, options in (tables or {}).items():
+    for table, options in (*planned.items(), *(tables or {}).items()):
         if not isinstance(options, Mapping):
             raise ParameterError(
                 f"tables.{table} is no mapping: write it as {table}: {{{_PREFIX}vacuum_scale_factor: 0.02}}"
@@ -54,7 +59,8 @@ def wanted_options(tables: Optional[Mapping[str, Any]]) -> Dict[str, Dict[str, O
                 raise ParameterError(f"tables.{table}.{option}: Synapse sets n_distinct itself, remove it")
             if not option.startswith(_PREFIX):
                 raise ParameterError(f"tables.{table}.{option} is no setting of autovacuum's: remove it")
-        wanted[table] = {option: None if value is None else as_text(value) for option, value in options.items()}
+        texts = {option: None if value is None else as_text(value) for option, value in options.items()}
+        wanted.setdefault(table, {}).update(texts)
     return wanted
 
 
@@ -66,12 +72,18 @@ def reloptions(rows: Optional[Iterable[str]]) -> Dict[str, str]:
 def plan_options(
     wanted: Mapping[str, Mapping[str, Optional[str]]], current: Mapping[str, Mapping[str, str]]
 ) -> Tuple[OptionChange, ...]:
-    """Compare, by table; current has each wanted table's options."""
+    """Compare, by table; a table that current does not have is left out."""
     return tuple(
         OptionChange(table=table, option=option, current=current[table].get(option), planned=options[option])
         for table, options in sorted(wanted.items())
+        if table in current
         for option in sorted(options)
     )
+
+
+def same_option(one: Optional[str], other: Optional[str]) -> bool:
+    """Whether both mean the same; None: no value."""
+    return _meaning(one) == _meaning(other)
 
 
 def _meaning(text: Optional[str]) -> Union[bool, float, str, None]:

@@ -30,11 +30,13 @@ def state_of(details: Mapping[str, Any]) -> Optional[str]:
     state = details.get("State", {})
     if state.get("OOMKilled"):
         return "was killed, as it took more memory than its limit"
-    if state.get("Restarting"):
+    health = state.get("Health", {}).get("Status")
+    # Between two of its deaths it runs.
+    if state.get("Restarting") or (state.get("Running") and details.get("RestartCount") and health != "healthy"):
         return f"keeps ending ({state.get('ExitCode')}) and is restarted"
     if not state.get("Running"):
         return f"{state.get('Status', 'is not running')} ({state.get('ExitCode')})"
-    return "is unhealthy" if state.get("Health", {}).get("Status") == "unhealthy" else None
+    return "is unhealthy" if health == "unhealthy" else None
 
 
 def telling_line(log: str) -> str:
