@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -57,8 +58,12 @@ def ansible_playbook(
     environment: Optional[dict[str, str]] = None,
     commands: Optional[Path] = None,
     cwd: Optional[Path] = None,
+    under: Sequence[str] = (),
 ) -> Run:
-    """Run a playbook with local connections; C(commands) is a folder of programs that come before the machine's."""
+    """Run a playbook with local connections.
+
+    commands: a folder of programs that come before the machine's. under: a command that runs it.
+    """
     given = {"ansible_python_interpreter": sys.executable, **(variables or {})}
     env = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", **(environment or {})}
     # A callback that the developer prefers would write something else than these tests read.
@@ -68,7 +73,7 @@ def ansible_playbook(
         env["PATH"] = f"{commands}{os.pathsep}{env['PATH']}"
     done = subprocess.run(
         [
-            *(ANSIBLE_PLAYBOOK, str(playbook), "-i", "localhost,", "-c", "local"),
+            *(*under, ANSIBLE_PLAYBOOK, str(playbook), "-i", "localhost,", "-c", "local"),
             *("-e", json.dumps(given), *options),
         ],
         capture_output=True,

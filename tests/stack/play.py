@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -50,7 +51,7 @@ def tune(
     planned: dict[str, Any] | None,
     *options: str,
     playbook: pathlib.Path = PLAYBOOK,
-    env: dict[str, str] | None = None,
+    under: Sequence[str] = (),
     **more: Any,
 ) -> Run:
     """Run a playbook to its end."""
@@ -58,7 +59,8 @@ def tune(
         playbook,
         *options,
         variables=variables(project, planned, **more),
-        environment={**environment(project), **(env or {})},
+        environment=environment(project),
+        under=under,
     )
 
 

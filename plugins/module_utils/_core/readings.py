@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
-from ansible_collections.synapse.tuning.plugins.module_utils._core.trouble import Trouble
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import Parameter
 from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import FileEntry, RoleSetting
+from ansible_collections.synapse.tuning.plugins.module_utils._core.trouble import Trouble
 
 __all__ = [
     "ComposeFile",
