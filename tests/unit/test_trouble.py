@@ -56,6 +56,11 @@ def test_between_two_deaths_a_container_runs() -> None:
             "ValueError: could not convert",
         ),
         ("Error in configuration at 'caches': no\nlast\n", "Error in configuration at 'caches': no"),
+        (
+            "Error in configuration:\n  'global_factor' is no number\nlast\n",
+            "Error in configuration: 'global_factor' is no number",
+        ),
+        ("Error:\n", "Error:"),
         ("x" * 999, "x" * 300),
     ],
 )

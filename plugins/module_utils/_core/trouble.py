@@ -40,7 +40,12 @@ def state_of(details: Mapping[str, Any]) -> Optional[str]:
 
 
 def telling_line(log: str) -> str:
-    """The last line that reports an error, else the last line; at most 300 characters."""
+    """The last line that reports an error, with the next where it ends in a colon, else the last line.
+
+    At most 300 characters.
+    """
     lines = [line.strip() for line in log.splitlines() if line.strip() and not _NUISANCE.search(line)]
-    serious = [line for line in lines if _SERIOUS.search(line)]
-    return (serious or lines or [""])[-1][:_LONGEST]
+    serious = [number for number, line in enumerate(lines) if _SERIOUS.search(line)]
+    number = serious[-1] if serious else len(lines) - 1
+    told = lines[number : number + (2 if lines and lines[number].endswith(":") else 1)] if lines else []
+    return " ".join(told)[:_LONGEST]
