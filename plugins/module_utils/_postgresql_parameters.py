@@ -110,6 +110,13 @@ class Change:
         """Whether there is anything to do."""
         return self.parameters.reload or bool(self.option_writes)
 
+    def undo(self) -> Dict[str, Any]:
+        """The module's options that take the change back: C(parameters) and C(tables)."""
+        tables: Dict[str, Dict[str, Optional[str]]] = {}
+        for option in self.option_writes:
+            tables.setdefault(option.table, {})[option.option] = option.current
+        return {"parameters": {change.name: change.auto_before for change in self.parameters.writes}, "tables": tables}
+
     def diff(self) -> List[Dict[str, str]]:
         """The change for C(--diff): postgresql.auto.conf, and the tables' options."""
         diffs = [

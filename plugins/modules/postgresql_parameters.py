@@ -228,6 +228,13 @@ overridden:
   elements: str
   returned: success
   sample: [shared_buffers]
+undo:
+  description: What takes the change back, as the options O(parameters) and O(tables) of another task.
+  type: dict
+  returned: success
+  sample:
+    parameters: {work_mem: null}
+    tables: {state_groups_state: {autovacuum_vacuum_scale_factor: null}}
 diff:
   description: The wanted parameters in C(postgresql.auto.conf), and then the wanted options of tables where there are any.
   type: list
@@ -349,6 +356,7 @@ def main() -> None:
         restart_required=bool(pending_restart),
         pending_restart=pending_restart,
         overridden=list(change.parameters.overridden),
+        undo=change.undo(),
         diff=change.diff(),
     )
 

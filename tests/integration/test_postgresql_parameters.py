@@ -532,6 +532,21 @@ def test_the_tables_of_a_real_plan(running, table):
 
 
 @EACH
+def test_a_change_says_what_takes_it_back(running, table):
+    state = "state_groups_state"
+    run(running, parameters={"work_mem": "5MB"}, tables={state: {"autovacuum_vacuum_threshold": 10}})
+    before = auto_conf(running), table_options(running)
+    wanted = {"work_mem": "9MB", "jit": "off"}
+    options = {"autovacuum_vacuum_threshold": 20, "autovacuum_enabled": True}
+    change = run(running, parameters=wanted, tables={state: options})
+    assert (auto_conf(running), table_options(running)) != before
+    assert run(running, **change.undo()).changed
+    assert (auto_conf(running), table_options(running)) == before
+    # What changed nothing has nothing to take back.
+    assert run(running, parameters={"work_mem": "5MB"}).undo() == {"parameters": {}, "tables": {}}
+
+
+@EACH
 def test_tables_that_are_not_there_yet(running):
     wanted = {"tables": OPTIONS, "parameters": {"jit": False}}
     with pytest.raises(DatabaseProblem, match="database postgres has no table state_groups_state: set login_db"):

@@ -26,6 +26,11 @@ from engine import Engine
 pytestmark = pytest.mark.slow
 
 
+OPTIONS = "SELECT reloptions FROM pg_class WHERE relname = 'state_groups_state'"
+# So large that the plan has settings for a table, too: those are in no file.
+LARGE = 4 * 1024**3
+
+
 class Served:
     """A stock deployment with a message in a room, which must be there and answered for after every fault."""
 
@@ -43,6 +48,7 @@ class Served:
         limits = {service: self.project.inspect(service)["HostConfig"]["Memory"] for service in ("db", "synapse")}
         assert limits == {"db": 0, "synapse": 0}
         assert self.project.sql("SHOW shared_buffers") == [["128MB"]]
+        assert self.project.sql(OPTIONS) == [[""]]
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +120,9 @@ def test_a_lever_that_is_not_in_effect_fails_and_is_put_back(served: Served) -> 
     """Somebody's ALTER ROLE wins over the server's command line."""
     served.project.sql("ALTER ROLE synapse SET work_mem = '32MB'")
     try:
-        run = play.tune(served.project, play.make_plan())
+        run = play.tune(served.project, play.make_plan(database_size=LARGE))
         assert run.returncode != 0
+        assert "Put PostgreSQL's settings back" in run.stdout
         assert "1 lever of the plan is not in effect: postgresql.work_mem (32MB, planned 4MB) overridden" in run.message
         assert "by ALTER ROLE synapse SET work_mem" in run.message
         served.as_before()
@@ -191,17 +198,19 @@ def test_a_full_disk(served: Served) -> None:
 def test_two_runs_at_once(served: Served, tmp_path: pathlib.Path) -> None:
     """The second is refused, or waits if it is told to; the first one goes through."""
     lock = served.project.directory / ".synapse-tuning.lock"
-    first = play.start(served.project, play.make_plan(), tmp_path / "first.log")
+    planned = play.make_plan(database_size=LARGE)
+    first = play.start(served.project, planned, tmp_path / "first.log")
     try:
         wait_until(lock.exists, seconds=60, what="the first run has the lock", every=0.05)
-        refused = play.tune(served.project, play.make_plan())
+        refused = play.tune(served.project, planned)
         assert refused.returncode != 0
         assert f"{first.pid}" in refused.message, refused.message
-        waiting = play.tune(served.project, play.make_plan(), lock_timeout=300).must_succeed()
+        waiting = play.tune(served.project, planned, lock_timeout=300).must_succeed()
         assert waiting.changed == 0
     finally:
         assert first.wait(300) == 0, (tmp_path / "first.log").read_text()
     assert not lock.exists()
+    assert "autovacuum_vacuum_scale_factor" in served.project.sql(OPTIONS)[0][0]
     undone = play.tune(served.project, None, playbook=play.PLAYBOOK.with_name("rollback.yml"), rollback_to="original")
     undone.must_succeed()
 
@@ -217,6 +226,7 @@ def test_going_back_leaves_what_was_there(served: Served) -> None:
     now = tuned_files(served)
     assert now == served.files
     assert served.project.sql("SHOW shared_buffers") == [["128MB"]]
+    assert served.project.sql(OPTIONS) == [[""]]
     assert served.user.texts(served.room) == ["kept"]
     listed = play.tune(served.project, None, "--check", playbook=play.PLAYBOOK.with_name("rollback.yml")).must_succeed()
     points = json.loads(listed.stdout[listed.stdout.index('"msg": [') + 7 :].partition("]")[0] + "]")
