@@ -15,12 +15,12 @@ description:
   - Makes lines for people of what Compose would do and of what Synapse needs to take up its files.
 options:
   _input:
-    description: What M(community.docker.docker_compose_v2#module) returned in check mode, once or several times.
+    description: What M(community.docker.docker_compose_v2) returned in check mode, once or several times.
     type: list
     elements: dict
     required: true
   restarts:
-    description: The RV(synapse.tuning.effective_info#module:restarts) of M(synapse.tuning.effective_info#module).
+    description: The RV(synapse.tuning.effective_info#module:restarts) of M(synapse.tuning.effective_info).
     type: list
     elements: dict
     required: true
