@@ -122,7 +122,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
         )
         + ANSWERS.format(answers=", ".join(f"{task[0]}=answer_{task[0]}" for task in tasks), work=work)
     )
-    (work / "options.json").write_text(json.dumps({"options": {name: given for name, _, _, given in tasks}}))
+    (work / "options.json").write_text(json.dumps({"options": {name: given for name, _module, _check, given in tasks}}))
     run = ansible_playbook(work / "playbook.yml", "--diff", "-vvv", "-e", f"@{work / 'options.json'}")
     return Results(work, project, run.must_succeed(), before)
 

@@ -60,7 +60,7 @@ def test_killed_at_random_moments(project: Deployment, tmp_path: pathlib.Path) -
             # The next run wants the same: it converges, every lever in effect.
             text = play.tune(project, planned).must_succeed().stdout
             assert "levers are as planned on the running system" in text
-            assert play.tune(project, planned).must_succeed().changed == 0
+    assert play.tune(project, planned).must_succeed().changed == 0
     assert killed >= MOMENTS // 2, "the runs were over before they could be killed"
     assert wait_until(lambda: user.texts(room), seconds=30, what="Synapse answers") == ["kept"]
     assert not list(project.directory.rglob(".synapse-tuning*")), "temporary files or a lock were left"
