@@ -311,8 +311,7 @@ def test_what_was_not_reloaded_is_told_from_what_was(liar: tuple[Deployment, dic
     changed = play.make_plan(cache_autotuning="on")
     changed["homeserver"][FACTOR.partition(".")[2]]["value"] = 0.4
     changed["homeserver"]["database.args.cp_max"]["value"] = 5
-    time.sleep(1.1)  # the age of a file counts seconds
-    tune(project, changed)
+    play.tune(project, changed, apply=False).must_succeed()
     project.compose("kill", "--signal", "HUP", "synapse")
     wait_until(
         lambda: effective(project, changed).lever(FACTOR)["state"] == "in_effect", seconds=30, what="a new factor"
