@@ -104,6 +104,20 @@ def test_postgresql_dies_during_apply(served: Served) -> None:
     served.as_before()
 
 
+def test_postgresql_refuses_the_password(served: Served) -> None:
+    """After all is applied: what a large database gets takes a login."""
+    run = play.tune(
+        served.project,
+        play.make_plan(database_size=LARGE),
+        "-vvv",
+        login_password="wrong-and-secret",
+    )
+    assert run.returncode != 0
+    assert "password authentication failed" in run.message and "Everything is as it was" in run.message, run.message
+    assert "wrong-and-secret" not in run.output
+    served.as_before()
+
+
 # --- Synapse -------------------------------------------------------------------------------------
 
 
