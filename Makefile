@@ -26,6 +26,9 @@ ARGS =
 # More arguments for pytest, such as PYTEST_ARGS='-k homeserver'.
 PYTEST_ARGS =
 
+# Which Molecule scenario; empty: all.
+SCENARIO =
+
 # More arguments for `uv pip compile`.
 LOCK_ARGS =
 
@@ -105,6 +108,10 @@ stack-images: $(DEV)
 .PHONY: stack-down
 stack-down: $(DEV) ## stop it; its images stay
 	@"$(BIN)/python" tests/stack/stack.py down
+
+.PHONY: molecule
+molecule: $(DEV) ## run the Molecule scenarios, or one of them (SCENARIO=compose), on the stack's engine
+	@"$(BIN)/python" tests/stack/stack.py run molecule test $(if $(SCENARIO),--scenario-name "$(SCENARIO)",--all)
 
 .PHONY: lint
 lint: lint-python lint-yaml lint-docs lint-licences lint-shell build sanity ## run every linter, and build the collection

@@ -5,6 +5,8 @@
     stack.py images     start the engine and make the images that are missing
     stack.py up         that, and bring the stock project up with an admin and two users
     stack.py status     say what is up
+    stack.py run ...    run a command with the engine, and stop it then where it was not up
+    stack.py create DIR copy the stock project there, with secrets and ports of its own, and start nothing
     stack.py env        print the variables that docker and Compose need: eval "$(stack.py env)"
     stack.py down       stop everything; the images stay for the next time
     stack.py purge      remove the images and all else that is kept
@@ -17,8 +19,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
 import shlex
 import shutil
+import subprocess
 import sys
 
 import client
@@ -74,6 +78,18 @@ def status(engine: Engine) -> None:
         print(f"container   {line}")
 
 
+def create(engine: Engine, directory: pathlib.Path) -> None:
+    """Copy the stock project to a directory that does not exist yet."""
+    deployment.create(engine, directory)
+
+
+def run(engine: Engine, arguments: list[str]) -> None:
+    """Run a command that finds the engine, with all images, in its environment; exit as it does."""
+    with engine.lease():
+        images.build_all(engine)
+        sys.exit(subprocess.run(arguments, env=engine.environment(), check=False).returncode)
+
+
 def environment(engine: Engine) -> None:
     """Print the variables as a shell's commands."""
     for name, value in engine.variables().items():
@@ -95,6 +111,8 @@ COMMANDS = {
     "images": make_images,
     "up": up,
     "status": status,
+    "run": run,
+    "create": create,
     "env": environment,
     "down": down,
     "purge": Engine.purge,
@@ -104,9 +122,13 @@ COMMANDS = {
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=COMMANDS)
+    commands = parser.add_subparsers(dest="command", required=True)
+    parsers = {name: commands.add_parser(name) for name in COMMANDS}
+    parsers["run"].add_argument("arguments", nargs=argparse.REMAINDER)
+    parsers["create"].add_argument("directory", type=pathlib.Path)
+    arguments = vars(parser.parse_args())
     try:
-        COMMANDS[parser.parse_args().command](Engine())
+        COMMANDS[arguments.pop("command")](Engine(), **arguments)
     except StackError as error:
         sys.exit(f"stack: {error}")
 
