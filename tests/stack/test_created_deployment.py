@@ -1,30 +1,28 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The deployment that `make tune` writes, started by the engine as its owner would start it."""
+"""The deployment that `make tune` writes, brought up by the play."""
 
 from __future__ import annotations
 
 import json
-import pathlib
-import subprocess
-import sys
+import re
 from collections.abc import Iterator
 
+import play
 import pytest
 from deployment import Deployment, free_ports
 from engine import Engine
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 
 # Containers that run at the same time must not meet on the machine's ports, and no registry is asked
-# for PostgreSQL 17: what differs from the written file.
+# for Alpine's PostgreSQL: what differs from the written file.
 _SUBSTITUTIONS = (
     ("127.0.0.1:8008:", "127.0.0.1:{}:"),
     ("127.0.0.1:9000:", "127.0.0.1:{}:"),
-    ("postgres:17-alpine", "postgres:15"),
+    ("postgres:15-alpine", "postgres:15"),
 )
 
 
@@ -33,26 +31,9 @@ def created(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The written deployment for five users and 2 GiB, up."""
     folder = tmp_path_factory.mktemp("created")
     project = folder / "synapse"
-    variables = {
-        "ansible_python_interpreter": sys.executable,
-        "synapse_tuning_users": 5,
-        "synapse_tuning_ram": "2G",
-        "synapse_tuning_create": True,
-        "synapse_tuning_apply": False,
-        "synapse_tuning_server_name": "localhost",
-        "synapse_tuning_project_dir": str(project),
-        "synapse_tuning_compressor_cron_file": str(folder / "cron"),
-    }
-    run = subprocess.run(
-        [
-            *("ansible-playbook", str(ROOT / "playbooks" / "tune-synapse.yml"), "-i", "localhost,", "-c", "local"),
-            *("-e", json.dumps(variables)),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    inputs = {"users": 5, "ram": "2G", "postgresql_version": 15, "create": True, "server_name": "localhost"}
+    unstarted = Deployment(engine, project, {"SYNAPSE_PORT": "", "METRICS_PORT": ""}, "")
+    play.tune(unstarted, None, **inputs, apply=False).must_succeed()
     ports = free_ports(2)
     settings = {"SYNAPSE_PORT": str(ports[0]), "METRICS_PORT": str(ports[1])}
     compose = project / "compose.yml"
@@ -65,7 +46,10 @@ def created(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     secret = (project / "data/secrets/registration_shared_secret").read_text(encoding="ascii").strip()
     deployment = Deployment(engine, project, settings, secret)
     try:
-        deployment.up()
+        # Brings it up for the first time, and verifies it.
+        run = play.tune(deployment, None, **inputs).must_succeed()
+        assert re.search(r"^VERIFIED: (\d+) of \1 levers", run.stdout, re.MULTILINE), run.stdout
+        assert play.tune(deployment, None, **inputs).must_succeed().changed == 0
         yield deployment
     finally:
         deployment.remove()
