@@ -41,9 +41,9 @@ class Project:
         """Run a command in a service's container; return what it printed."""
         return self.compose("exec", "--no-TTY", service, *command).strip()
 
-    def show(self, parameter: str) -> str:
-        """Return a parameter of PostgreSQL as it is in effect."""
-        return self.execute("db", "psql", "-XAt", "-U", "synapse", "-c", f"SHOW {parameter}")
+    def sql(self, statement: str) -> str:
+        """Run a statement in Synapse's database; return what it printed."""
+        return self.execute("db", "psql", "-XAt", "-U", "synapse", "-c", statement)
 
 
 @pytest.fixture(scope="module")

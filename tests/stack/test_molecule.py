@@ -39,9 +39,8 @@ def test_a_scenario(engine: Engine, tmp_path: pathlib.Path, scenario: str) -> No
     )
     assert run.returncode == 0, run.stdout
     assert _containers(engine, tmp_path) == []
-    assert not list(tmp_path.glob("tmp/molecule.*/matrix"))
 
 
 def test_there_is_one_for_the_play_and_one_for_each_role() -> None:
     roles = {path.name for path in (ROOT / "roles").iterdir()}
-    assert set(SCENARIOS) == {"default", *roles}
+    assert {"default", *roles} <= set(SCENARIOS)

@@ -92,6 +92,25 @@ def test_a_destination_is_absolute_and_may_hold_any_character(tmp_path: pathlib.
     assert _extra_vars(f"project_dir=./{name}", cwd=tmp_path) == {"synapse_tuning_project_dir": str(tmp_path / name)}
 
 
+@pytest.mark.parametrize(("given", "applies"), [((), False), (("APPLY=",), False), (("APPLY=true",), True)])
+def test_make_tune_applies_only_where_it_is_told_to(
+    tmp_path: pathlib.Path, given: tuple[str, ...], applies: bool
+) -> None:
+    """And where it is not told, it does not install what only that takes."""
+    programs = tmp_path / "venv" / "bin"
+    _script(programs / "ansible-playbook", 'for argument; do echo "$argument"; done')
+    (programs / "python").symlink_to(sys.executable)
+    command = ["make", "--no-print-directory", "-C", str(TOOLS.parent), f"VENV={tmp_path / 'venv'}", *given, "tune"]
+    # Not what the make that runs these tests was told.
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES")}
+    planned = subprocess.run([*command, "--dry-run"], env=environment, capture_output=True, text=True, check=True)
+    assert ("requirements/apply.txt" in planned.stdout) is applies
+    for stamp in ("runtime", "apply"):
+        (tmp_path / "venv" / f".stamp-{stamp}").touch()
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(printed.stdout.splitlines()[-1])["synapse_tuning_apply"] is applies
+
+
 def test_the_link_is_relative_so_that_a_copy_uses_its_own_code(tmp_path: pathlib.Path) -> None:
     checkout = tmp_path / "a checkout"
     (checkout / "tools").mkdir(parents=True)

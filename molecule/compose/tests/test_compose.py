@@ -24,8 +24,8 @@ def test_the_limits_of_the_containers(applied: Project) -> None:
 
 
 def test_postgresql_has_its_parameters(applied: Project) -> None:
-    assert applied.show("shared_buffers") == "256MB"
-    assert applied.show("jit") == "off"
+    assert applied.sql("SHOW shared_buffers") == "256MB"
+    assert applied.sql("SHOW jit") == "off"
 
 
 def test_synapse_is_up(applied: Project) -> None:
