@@ -226,3 +226,52 @@ def test_a_host_with_one_of_the_two(topology: str) -> None:
     assert ("shared_buffers " in text) == (topology == "dedicated_database")
     assert ("caches.global_factor " in text) == (topology == "dedicated_synapse")
     assert re.search(r"^total +8192 +100%", text, re.MULTILINE)
+
+
+def test_check_mode_says_what_a_real_run_will_do_by_itself() -> None:
+    text = shown(compose=compose(SHM), check_mode=True, apply=True)
+    restart = section(text, "RESTART: what a real run will do")
+    assert re.search(r"^database +recreate +shm_size$", restart, re.MULTILINE)
+    assert "docker compose" not in text
+    started = shown(deployment={"created": ["/opt/synapse/compose.yml"]}, check_mode=True, apply=True)
+    assert "starts PostgreSQL, then Synapse" in section(started, "START: what a real run will do")
+
+
+def test_what_was_interrupted_takes_the_place_of_what_to_type() -> None:
+    text = shown(compose=compose(SHM), apply=True, interruptions=["db is recreated"])
+    assert section(text, "APPLIED") == "APPLIED\n- db is recreated"
+    assert "docker compose" not in text and "RESTART" not in text
+    assert "nothing to do: the containers were as their files say" in shown(apply=True, interruptions=[])
+
+
+def read_back(name: str, effective: Any, state: str, because: str, *, ok: bool) -> dict[str, Any]:
+    return {
+        **{"lever": name, "planned": "x", "effective": effective, "state": state},
+        **{"because": because, "source": "pg_settings", "ok": ok},
+    }
+
+
+VERIFIED = {
+    "levers": [
+        read_back("postgresql.jit", "off", "in_effect", "from the server's command line", ok=True),
+        read_back("homeserver.caches.global_factor", None, "unknown", "Synapse has no metrics", ok=False),
+        read_back("compose.synapse.environment.OLD", 0.2, "without_effect", "ignored since 1.60", ok=True),
+        read_back("postgresql.work_mem", "32MB", "overridden", "by ALTER ROLE", ok=False),
+    ]
+}
+
+
+def test_what_was_read_back_begins_with_what_differs() -> None:
+    text = section(shown(effective=VERIFIED), "VERIFIED: 2 of 4 levers are as planned on the running system")
+    rows = [re.split(r"  +", line) for line in text.splitlines()[3:]]
+    assert rows == [
+        ["!", "postgresql.work_mem", "32MB", "overridden", "by ALTER ROLE"],
+        ["?", "homeserver.caches.global_factor", "(none)", "unknown", "Synapse has no metrics"],
+        ["+", "postgresql.jit", "off", "in effect", "pg_settings"],
+        ["+", "compose.synapse.environment.OLD", "0.2", "without effect", "ignored since 1.60"],
+    ]
+
+
+def test_only_what_was_read_back() -> None:
+    text = render(Run(plan=PLAN, effective=VERIFIED), width=110, only_verified=True)
+    assert text.strip().startswith("VERIFIED") and "MEMORY BUDGET" not in text
