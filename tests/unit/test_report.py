@@ -239,7 +239,7 @@ def test_check_mode_says_what_a_real_run_will_do_by_itself() -> None:
 
 def test_what_was_interrupted_takes_the_place_of_what_to_type() -> None:
     text = shown(compose=compose(SHM), apply=True, interruptions=["db is recreated"])
-    assert section(text, "APPLIED") == "APPLIED\n- db is recreated"
+    assert section(text, "APPLIED").strip() == "APPLIED\n- db is recreated"
     assert "docker compose" not in text and "RESTART" not in text
     assert "nothing to do: the containers were as their files say" in shown(apply=True, interruptions=[])
 
