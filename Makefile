@@ -95,7 +95,8 @@ $(DEV): requirements/dev.txt $(APPLYING)
 .PHONY: test
 test: $(DEV) ## run the whole test suite
 	@echo "Running the tests: unit, integration, and the stack where this machine can have one"
-	@"$(BIN)/python" -m pytest -n auto --dist worksteal tests/unit tests/integration tests/stack $(PYTEST_ARGS)
+	@# The stack's modules begin, each on one worker: they take longest, and share a deployment.
+	@"$(BIN)/python" -m pytest -n auto --dist loadgroup tests/stack tests/unit tests/integration $(PYTEST_ARGS)
 
 .PHONY: stack
 stack: $(DEV) ## start a Docker Engine, Synapse and PostgreSQL to try things on (root; minutes the first time)

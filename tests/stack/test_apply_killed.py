@@ -18,7 +18,7 @@ from client import wait_until
 from deployment import Deployment
 from engine import Engine
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("apply_killed")]
 
 MOMENTS = 10
 

@@ -19,7 +19,7 @@ import pytest
 from deployment import Deployment
 from engine import Engine, StackError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack")]
 
 MIB = 1024**2
 
