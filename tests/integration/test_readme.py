@@ -5,25 +5,17 @@
 from __future__ import annotations
 
 import difflib
-import re
 import shutil
 import tempfile
 from pathlib import Path
 
+from readme import missing, shown
 from running import PLAYBOOK, ROOT, Run, ansible_playbook, user_without_cron
 
 from ansible_collections.synapse.tuning.plugins.module_utils._secrets import mask
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "docs" / "example" / "matrix"
 FILES = ("docker-compose.yml", "data/homeserver.yaml")
-
-
-def shown(name: str) -> str:
-    """The code block that follows a mark in the README."""
-    found = re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
-    assert found, name
-    return found.group(1)
 
 
 def tune(project: Path, **variables: object) -> Run:
@@ -51,7 +43,4 @@ def test_the_printed_report() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "synapse"
         run = tune(project, create=True).must_succeed()
-    printed = iter(run.stdout.replace(str(project), "synapse").splitlines())
-    for line in shown("printed").splitlines():
-        # In this order; "in" takes the printed lines up to the one that is found.
-        assert line == "..." or line in printed, line
+    assert missing(shown("printed"), run.stdout.replace(str(project), "synapse")) == []
