@@ -195,7 +195,7 @@ def test_after_the_restart_every_lever_is_in_effect(tuned: tuple[Deployment, dic
     project, planned = tuned
     project.up()
     use(project)
-    found = effective(project, planned, cron_file=str(project.directory / "cron"), fail_on_difference=True)
+    found = effective(project, planned, cron_file=str(project.directory.with_suffix(".cron")), fail_on_difference=True)
     assert found.bad() == {}
     assert found.answer["ok"] is True and not found.failed
     dead = found.lever(DEAD)
