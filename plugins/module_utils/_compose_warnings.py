@@ -84,6 +84,7 @@ def _workers(services: Mapping[str, Any], synapse: str, project: Project, follow
         return []
     return [
         f"workers of '{synapse}' are left as they are ({', '.join(names)}): "
+        "restart them after the run, as they read homeserver.yaml, too; "
         "give each the limits of one process, and plan with their number in workers (synapse_tuning_workers)"
     ]
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, TypeVar, Union
@@ -222,9 +223,11 @@ def _project(found: Mapping[str, Union[Found, Missing]]) -> Optional[RunningProj
     if not composed:
         return None
     first = next(iter(composed.values()))
+    # An override file that was put back is there no more, though the containers were made from it.
+    files = tuple(path for path in first.config_files if os.path.exists(os.path.join(first.working_dir, path)))
     return RunningProject(
         name=first.project,
-        files=None if finds_by_itself(first.config_files, first.working_dir) else tuple(first.config_files),
+        files=None if finds_by_itself(files, first.working_dir) else files,
         services={name: each.service for name, each in composed.items()},
     )
 

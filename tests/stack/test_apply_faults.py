@@ -105,7 +105,8 @@ def test_postgresql_dies_during_apply(served: Served) -> None:
 
 
 def test_postgresql_refuses_the_password(served: Served) -> None:
-    """After all is applied: what a large database gets takes a login."""
+    """What a large database gets takes a login, which is tried before anything is written."""
+    running = play.started(served.project)
     run = play.tune(
         served.project,
         play.make_plan(database_size=LARGE),
@@ -113,7 +114,8 @@ def test_postgresql_refuses_the_password(served: Served) -> None:
         login_password="wrong-and-secret",
     )
     assert run.returncode != 0
-    assert "password authentication failed" in run.message and "Everything is as it was" in run.message, run.message
+    assert "password authentication failed" in run.message, run.message
+    assert play.started(served.project) == running
     assert "wrong-and-secret" not in run.output
     served.as_before()
 
@@ -142,6 +144,15 @@ def test_a_lever_that_is_not_in_effect_fails_and_is_put_back(served: Served) -> 
         served.as_before()
     finally:
         served.project.sql("ALTER ROLE synapse RESET work_mem")
+
+
+def test_a_failure_in_override_mode(served: Served) -> None:
+    """The files that the run made are gone then, also from what Compose is told to read."""
+    broken = planned_with("homeserver", "caches.global_factor", "lots")
+    run = play.tune(served.project, broken, mode="override", wait_timeout=60)
+    assert run.returncode != 0
+    assert "Everything is as it was" in run.message, run.message
+    served.as_before()
 
 
 # --- the host ------------------------------------------------------------------------------------

@@ -50,3 +50,8 @@ RECREATED = "is recreated: its part of the compose files has changed"
 )
 def test_lines(results: list[dict[str, Any]], restarts: list[dict[str, Any]], lines: list[str]) -> None:
     assert interruptions(results, restarts) == lines
+
+
+def test_a_new_container_is_called_by_the_service_that_was_asked_for() -> None:
+    made = {**composed(("q-db-1", "Creating")), "service": "db"}
+    assert interruptions([made], []) == ["db is created"]

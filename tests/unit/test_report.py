@@ -246,8 +246,13 @@ def test_what_was_interrupted_takes_the_place_of_what_to_type() -> None:
 
 def read_back(name: str, effective: Any, state: str, because: str, *, ok: bool) -> dict[str, Any]:
     return {
-        **{"lever": name, "planned": "x", "effective": effective, "state": state},
-        **{"because": because, "source": "pg_settings", "ok": ok},
+        "lever": name,
+        "planned": "x",
+        "effective": effective,
+        "state": state,
+        "because": because,
+        "source": "pg_settings",
+        "ok": ok,
     }
 
 

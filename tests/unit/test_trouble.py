@@ -61,6 +61,8 @@ def test_between_two_deaths_a_container_runs() -> None:
             "Error in configuration: 'global_factor' is no number",
         ),
         ("Error:\n", "Error:"),
+        # What Synapse says at every start.
+        ("LOG: x\n2026 - WARNING - Failed to listen on 0.0.0.0: CannotListenError: in use\n", "LOG: x"),
         ("x" * 999, "x" * 300),
     ],
 )

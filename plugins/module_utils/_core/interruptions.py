@@ -14,7 +14,8 @@ _RECREATED = "is recreated: its part of the compose files has changed"
 def interruptions(composed: Sequence[Mapping[str, Any]], restarts: Sequence[Mapping[str, Any]]) -> List[str]:
     """One line a service, in Compose's order; none where nothing is to be done.
 
-    composed: results of community.docker.docker_compose_v2 in check mode (actions, containers).
+    composed: results of community.docker.docker_compose_v2 in check mode (actions, containers),
+    each with the service that was asked for where it was one.
     restarts: what effective_info returned; a service that is recreated anyway needs no other.
     """
     found: Dict[str, str] = {}
@@ -28,7 +29,7 @@ def interruptions(composed: Sequence[Mapping[str, Any]], restarts: Sequence[Mapp
                 if str(action["status"]).startswith("Recreat"):
                     found[service or name] = _RECREATED
                 else:
-                    found.setdefault(service or name, "is started" if service else "is created")
+                    found.setdefault(service or result.get("service", name), "is started" if service else "is created")
     lines = [f"{service} {what}" for service, what in found.items()]
     for each in restarts:
         if found.get(each["service"]) is None:

@@ -11,7 +11,7 @@ from typing import Any, Mapping, Optional
 __all__ = ["Trouble", "state_of", "telling_line"]
 
 _SERIOUS = re.compile(r"\b(FATAL|PANIC|CRITICAL)\b|\b\w*(?:Error|Exception)\b:|^Error\b|^\s*Error in configuration")
-_NUISANCE = re.compile(r"the database system is (?:starting up|shutting down)")
+_NUISANCE = re.compile(r"the database system is (?:starting up|shutting down)|\bWARNING\b")
 _LONGEST = 300
 
 
@@ -33,7 +33,8 @@ def state_of(details: Mapping[str, Any]) -> Optional[str]:
     health = state.get("Health", {}).get("Status")
     # Between two of its deaths it runs.
     if state.get("Restarting") or (state.get("Running") and details.get("RestartCount") and health != "healthy"):
-        return f"keeps ending ({state.get('ExitCode')}) and is restarted"
+        code = state.get("ExitCode")
+        return f"keeps ending{f' ({code})' if code else ''} and is restarted"
     if not state.get("Running"):
         return f"{state.get('Status', 'is not running')} ({state.get('ExitCode')})"
     return "is unhealthy" if health == "unhealthy" else None
