@@ -95,8 +95,8 @@ $(DEV): requirements/dev.txt $(APPLYING)
 .PHONY: test
 test: $(DEV) ## run the whole test suite
 	@echo "Running the tests: unit, integration, and the stack where this machine can have one"
-	@# The stack's modules begin, each on one worker: they take longest, and share a deployment.
-	@"$(BIN)/python" -m pytest -n auto --dist loadgroup tests/stack tests/unit tests/integration $(PYTEST_ARGS)
+	@# A file stays on one worker, as its tests share a deployment; the stack's begin, as they take longest.
+	@"$(BIN)/python" -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/stack tests/unit tests/integration $(PYTEST_ARGS)
 
 .PHONY: stack
 stack: $(DEV) ## start a Docker Engine, Synapse and PostgreSQL to try things on (root; minutes the first time)

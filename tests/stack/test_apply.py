@@ -12,7 +12,7 @@ import pytest
 from client import Client
 from deployment import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("apply")]
+pytestmark = pytest.mark.slow
 
 
 def said(output: str) -> list[str]:

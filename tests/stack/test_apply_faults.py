@@ -23,7 +23,7 @@ from client import Client, wait_until
 from deployment import Deployment
 from engine import Engine
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("apply_faults")]
+pytestmark = pytest.mark.slow
 
 
 OPTIONS = "SELECT reloptions FROM pg_class WHERE relname = 'state_groups_state'"

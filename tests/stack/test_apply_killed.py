@@ -18,7 +18,7 @@ from client import wait_until
 from deployment import Deployment
 from engine import Engine
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("apply_killed")]
+pytestmark = pytest.mark.slow
 
 MOMENTS = 10
 

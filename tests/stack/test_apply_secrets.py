@@ -13,7 +13,7 @@ import play
 import pytest
 from deployment import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("apply_secrets")]
+pytestmark = pytest.mark.slow
 
 
 class CommandLines:

@@ -16,7 +16,7 @@ from deployment import Deployment
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import host, plan
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("compressor_role")]
+pytestmark = pytest.mark.slow
 
 
 def _run_role(stock: Deployment, directory: pathlib.Path, **variables: object) -> pathlib.Path:

@@ -13,7 +13,7 @@ import pytest
 from deployment import Deployment, free_ports
 from engine import Engine
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("created_deployment")]
+pytestmark = pytest.mark.slow
 
 MIB = 1 << 20
 

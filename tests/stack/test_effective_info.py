@@ -20,7 +20,7 @@ from client import wait_until
 from deployment import SYNAPSE_ID, Deployment
 from engine import Engine
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("effective_info")]
+pytestmark = pytest.mark.slow
 
 FACTOR = "homeserver.caches.global_factor"
 AUTOTUNING = "homeserver.caches.cache_autotuning.max_cache_memory_usage"

@@ -20,7 +20,7 @@ from engine import Engine
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import host, plan
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgresql_role")]
+pytestmark = pytest.mark.slow
 
 TABLE = "state_groups_state"
 OPTIONS = {"autovacuum_analyze_scale_factor=0.05", "autovacuum_vacuum_scale_factor=0.02"}

@@ -9,7 +9,7 @@ import pytest
 from deployment import Deployment
 from readme import missing, shown
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("readme_verified")]
+pytestmark = pytest.mark.slow
 
 
 def test_the_applied_run(stock: Deployment) -> None:

@@ -19,7 +19,7 @@ import pytest
 from deployment import Deployment
 from engine import Engine, StackError
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.slow
 
 MIB = 1024**2
 
