@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Collection, Dict, Iterable, List, Optional, Protocol, Tuple
+from typing import Any, Collection, Dict, Iterable, Iterator, Mapping, Optional, Protocol
 
 from ansible_collections.synapse.tuning.plugins.module_utils._container_login import made_with
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
@@ -17,28 +17,29 @@ from ansible_collections.synapse.tuning.plugins.module_utils._docker import Cont
 
 __all__ = ["InContainer", "Server", "read_database"]
 
-_PARAMETERS = """\
-SELECT coalesce(json_agg(row_to_json(r)), '[]')::text FROM (
- SELECT name, setting, unit, vartype, context, source, min_val AS minimum, max_val AS maximum,
-  coalesce(enumvals, '{}') AS choices, boot_val AS boot, pending_restart, sourcefile FROM pg_catalog.pg_settings) r"""
+# In one statement: each costs a start of psql in the container.
+_STATE = """\
+SELECT pg_catalog.json_build_object(
+ 'database', pg_catalog.current_database(),
+ 'parameters', (SELECT pg_catalog.json_agg(row_to_json(r)) FROM (
+  SELECT name, setting, unit, vartype, context, source, min_val AS minimum, max_val AS maximum,
+   coalesce(enumvals, '{}') AS choices, boot_val AS boot, pending_restart, sourcefile FROM pg_catalog.pg_settings) r),
+ 'role_settings', (SELECT coalesce(pg_catalog.json_agg(row_to_json(r)), '[]') FROM (
+  SELECT rolname AS role, datname AS database, unnest(setconfig) AS assignment
+  FROM pg_catalog.pg_db_role_setting s
+  LEFT JOIN pg_catalog.pg_roles ON pg_roles.oid = s.setrole
+  LEFT JOIN pg_catalog.pg_database ON pg_database.oid = s.setdatabase) r),
+ 'connections', (SELECT coalesce(pg_catalog.json_agg(row_to_json(r)), '[]') FROM (
+  SELECT usename AS role, datname AS database, count(*) FROM pg_catalog.pg_stat_activity
+  WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid() AND usename IS NOT NULL
+  GROUP BY usename, datname) r),
+ 'tables', (SELECT coalesce(pg_catalog.json_agg(row_to_json(r)), '[]') FROM (
+  SELECT relname AS table, coalesce(reloptions, '{}') AS options FROM pg_catalog.pg_class
+  WHERE relkind = 'r' AND pg_catalog.pg_table_is_visible(oid) AND relnamespace <> 'pg_catalog'::regnamespace) r)
+)::text"""
 _FILE_SETTINGS = """\
 SELECT coalesce(json_agg(row_to_json(r)), '[]')::text FROM (
  SELECT sourcefile AS file, sourceline AS line, name, setting, error FROM pg_catalog.pg_file_settings WHERE name IS NOT NULL ORDER BY seqno) r"""
-_ROLE_SETTINGS = """\
-SELECT coalesce(json_agg(row_to_json(r)), '[]')::text FROM (
- SELECT rolname AS role, datname AS database, unnest(setconfig) AS assignment
- FROM pg_catalog.pg_db_role_setting s
- LEFT JOIN pg_catalog.pg_roles ON pg_roles.oid = s.setrole
- LEFT JOIN pg_catalog.pg_database ON pg_database.oid = s.setdatabase) r"""
-_CONNECTIONS = """\
-SELECT coalesce(json_agg(row_to_json(r)), '[]')::text FROM (
- SELECT usename AS role, datname AS database, count(*) FROM pg_catalog.pg_stat_activity
- WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid() AND usename IS NOT NULL
- GROUP BY usename, datname) r"""
-_TABLES = """\
-SELECT coalesce(json_agg(row_to_json(r)), '[]')::text FROM (
- SELECT relname AS table, coalesce(reloptions, '{}') AS options FROM pg_catalog.pg_class
- WHERE relkind = 'r' AND pg_catalog.pg_table_is_visible(oid) AND relnamespace <> 'pg_catalog'::regnamespace) r"""
 
 
 class Server(Protocol):
@@ -71,44 +72,39 @@ def read_database(server: Server, names: Iterable[str], tables: Collection[str] 
     """
     # Beside the planned ones those that others depend on.
     wanted = {*names, "autovacuum", "shared_buffers"}
-    rows = {row["name"]: row for row in _rows(server, _PARAMETERS)}
+    state = _json(server, _STATE)
+    rows = {row["name"]: row for row in state["parameters"]}
     return Database(
         version=str(rows["server_version"]["setting"]).partition(" ")[0],
         parameters={
             name: Parameter(**{**row, "choices": tuple(row["choices"])}) for name, row in rows.items() if name in wanted
         },
         file_settings=_file_settings(server, wanted),
-        role_settings=tuple(_role_settings(server, wanted)),
-        connections=_connections(server),
-        name=server.text("SELECT pg_catalog.current_database()"),
-        tables={row["table"]: reloptions(row["options"]) for row in _rows(server, _TABLES) if row["table"] in tables},
+        role_settings=tuple(_role_settings(state["role_settings"], wanted)),
+        connections={(row["role"], row["database"]): int(row["count"]) for row in state["connections"]},
+        name=str(state["database"]),
+        tables={row["table"]: reloptions(row["options"]) for row in state["tables"] if row["table"] in tables},
     )
 
 
 def _file_settings(server: Server, wanted: Iterable[str]) -> Optional[Dict[str, FileEntry]]:
     try:
-        rows = _rows(server, _FILE_SETTINGS)
+        rows = _json(server, _FILE_SETTINGS)
     except TuningError:  # only a superuser may
         return None
     # Of several lines the last one counts.
     return {row["name"]: FileEntry(**row) for row in rows if row["name"] in wanted}
 
 
-def _role_settings(server: Server, wanted: Iterable[str]) -> List[RoleSetting]:
-    found = []
-    for row in _rows(server, _ROLE_SETTINGS):
+def _role_settings(rows: Iterable[Mapping[str, Any]], wanted: Collection[str]) -> Iterator[RoleSetting]:
+    for row in rows:
         name, _equals, setting = row["assignment"].partition("=")
         if name in wanted:
-            found.append(RoleSetting(role=row["role"], database=row["database"], name=name, value=setting))
-    return found
+            yield RoleSetting(role=row["role"], database=row["database"], name=name, value=setting)
 
 
-def _connections(server: Server) -> Dict[Tuple[str, str], int]:
-    return {(row["role"], row["database"]): int(row["count"]) for row in _rows(server, _CONNECTIONS)}
-
-
-def _rows(server: Server, statement: str) -> List[Dict[str, Any]]:
+def _json(server: Server, statement: str) -> Any:
     try:
-        return list(json.loads(server.text(statement)))
+        return json.loads(server.text(statement))
     except ValueError as error:
         raise SourceError("PostgreSQL answers something else than rows") from error

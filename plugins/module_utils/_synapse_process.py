@@ -29,7 +29,13 @@ from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Docume
 __all__ = ["SynapseProcess", "started_at"]
 
 # With an init process Synapse is not number 1. The brackets keep grep from finding itself.
-_FIND = "grep -al '[s]ynapse[.]app[.]' /proc/[0-9]*/cmdline"
+# One line each: the file, the owner, and what it was started with.
+_FIND = """\
+for file in $(grep -al '[s]ynapse[.]app[.]' /proc/[0-9]*/cmdline); do
+  printf '%s %s ' "$file" "$(stat -c '%u:%g' "${file%/cmdline}")"; cat "$file"; echo
+done
+"""
+_FOUND = re.compile(r"^/proc/(\d+)/cmdline (\d+:\d+) (.+)$", re.MULTILINE)
 # A directory stands for its *.yaml, sorted.
 _EXPAND = """\
 LC_ALL=C; export LC_ALL
@@ -65,8 +71,7 @@ class SynapseProcess:
             raise SourceError(f"the container {container.name} does not run; start it")
         self._engine = engine
         self._container = container
-        self._pid, self._arguments = self._find()
-        self._user = self._owner()
+        self._pid, self._user, self._arguments = self._find()
 
     def process(self, variables: Iterable[str]) -> Process:
         """Its allocator and of its environment these variables, as nothing else may leave the host."""
@@ -144,22 +149,18 @@ class SynapseProcess:
             pass
         return None
 
-    def _find(self) -> Tuple[str, List[str]]:
+    def _find(self) -> Tuple[str, str, List[str]]:
+        """Its number, its owner and what it was started with."""
         try:
             found = self._engine.run(self._container.id, ["sh", "-c", _FIND])
         except SourceError as error:
             raise SourceError(f"Synapse's process is not to be found in {self._container.name}: {error}") from error
-        for pid in sorted(re.findall(r"^/proc/(\d+)/", found, re.MULTILINE), key=int):
-            arguments = self._engine.run(self._container.id, ["cat", f"/proc/{pid}/cmdline"]).split("\0")
+        for pid, owner, line in sorted(_FOUND.findall(found), key=lambda each: int(each[0])):
+            arguments = line.split("\0")
             # Not what starts it: a shell or an init that has the same words.
             if posixpath.basename(arguments[0]).startswith(("python", "pypy")):
-                return pid, arguments
+                return pid, owner, arguments
         raise SourceError(f"Synapse's process is not to be found in the container {self._container.name}")
-
-    def _owner(self) -> str:
-        status = self._engine.run(self._container.id, ["cat", f"/proc/{self._pid}/status"])
-        ids = [re.search(rf"^{name}:\s+\d+\s+(\d+)", status, re.MULTILINE) for name in ("Uid", "Gid")]
-        return ":".join(each.group(1) for each in ids if each)
 
     def _run(self, *command: str) -> str:
         return self._engine.run(self._container.id, command, user=self._user)

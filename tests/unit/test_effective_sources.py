@@ -176,10 +176,12 @@ def test_a_container_by_name() -> None:
 # --- Synapse's process -------------------------------------------------------------------------
 
 PROCESS = {
-    "[s]ynapse": "/proc/17/cmdline\n/proc/7/cmdline\n/proc/1/cmdline\n",
-    "/proc/1/cmdline": "tini\0--\0python\0-m\0synapse.app.homeserver\0",
-    "/proc/7/cmdline": "python3\0-m\0synapse.app.homeserver\0--config-path\0/data/homeserver.yaml\0-c\0/data/conf.d\0",
-    "/proc/7/status": "Name:\tpython\nUid:\t991\t991\t991\t991\nGid:\t992\t992\t992\t992\n",
+    "[s]ynapse": (
+        "/proc/17/cmdline\n"  # it has ended since
+        "/proc/7/cmdline 991:992 python3\0-m\0synapse.app.homeserver\0"
+        "--config-path\0/data/homeserver.yaml\0-c\0/data/conf.d\0\n"
+        "/proc/1/cmdline 0:0 tini\0--\0python\0-m\0synapse.app.homeserver\0\n"
+    ),
     "/proc/7/environ": "MALLOC_CONF=x\0SYNAPSE_CACHE_FACTOR_GETEVENT=3\0SECRET=s3cret\0",
     "/proc/7/maps": "7f00-7f01 r-xp /usr/lib/x86_64-linux-gnu/libjemalloc.so.2\n",
 }
@@ -241,7 +243,7 @@ def test_a_file_that_was_replaced_under_its_mount_is_seen(tmp_path: pathlib.Path
     def file_with(inode: int) -> readings.ConfigurationFile:
         class Engine(FakeEngine):
             def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
-                if list(command[:2]) == ["sh", "-c"] and "stat" in command[2]:
+                if list(command[:2]) == ["sh", "-c"] and "stat -L" in command[2]:
                     return f"1 {inode}\n"
                 return super().run(container, command, user=user)
 
@@ -270,29 +272,29 @@ class FakeServer:
         self.superuser = superuser
 
     def text(self, statement: str) -> str:
-        rows: list[dict[str, Any]] = []
-        if "pg_settings" in statement:
-            row = dataclasses.asdict(Parameter("", None, None, "string", "user", "default"))
-            rows = [
+        if "pg_file_settings" in statement:
+            if not self.superuser:
+                raise SourceError("permission denied")
+            return json.dumps([dataclasses.asdict(FileEntry("/x.conf", 1, "work_mem", each)) for each in "12"])
+        row = dataclasses.asdict(Parameter("", None, None, "string", "user", "default"))
+        state: dict[str, Any] = {
+            "database": "synapse",
+            "parameters": [
                 {**row, "name": "server_version", "setting": "15.18 (Debian 15.18-0)"},
                 {**row, "name": "work_mem", "setting": "4096", "unit": "kB", "vartype": "integer"},
                 {**row, "name": "krb_server_keyfile", "setting": "secret"},
-            ]
-        elif "pg_file_settings" in statement:
-            if not self.superuser:
-                raise SourceError("permission denied")
-            rows = [dataclasses.asdict(FileEntry("/x.conf", 1, "work_mem", each)) for each in "12"]
-        elif "pg_db_role_setting" in statement:
-            rows = [{"role": "synapse", "database": None, "assignment": "work_mem=1MB"}]
-            rows.append({"role": None, "database": "synapse", "assignment": "search_path=a=b"})
-        elif "pg_stat_activity" in statement:
-            rows = [{"role": "synapse", "database": "synapse", "count": 4}]
-        elif "pg_class" in statement:
-            rows = [{"table": "big", "options": ["fillfactor=90", "autovacuum_enabled=on"]}]
-            rows += [{"table": name, "options": []} for name in ("plain", "other")]
-        elif "current_database" in statement:
-            return "synapse"
-        return json.dumps(rows)
+            ],
+            "role_settings": [
+                {"role": "synapse", "database": None, "assignment": "work_mem=1MB"},
+                {"role": None, "database": "synapse", "assignment": "search_path=a=b"},
+            ],
+            "connections": [{"role": "synapse", "database": "synapse", "count": 4}],
+            "tables": [
+                {"table": "big", "options": ["fillfactor=90", "autovacuum_enabled=on"]},
+                *({"table": name, "options": []} for name in ("plain", "other")),
+            ],
+        }
+        return json.dumps(state)
 
 
 def test_a_database_is_read() -> None:
