@@ -8,7 +8,10 @@ a module passes it to the user as it stands.
 
 from __future__ import annotations
 
+from typing import Optional
+
 __all__ = [
+    "AdminProblem",
     "DatabaseProblem",
     "FileProblem",
     "ParameterError",
@@ -56,6 +59,22 @@ class SourceError(TuningError):
 
 class DatabaseProblem(TuningError):
     """A PostgreSQL that cannot be reached, refuses, or is not ready for the change."""
+
+
+class AdminProblem(TuningError):
+    """What Synapse's admin API refuses, or that it does not answer.
+
+    status: the HTTP status, 0 where there was no answer at all. errcode: Matrix's, such as C(M_FORBIDDEN), else empty.
+    retry_after: the seconds that Synapse asks to wait (429), else None.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 0, errcode: str = "", retry_after: Optional[float] = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.errcode = errcode
+        self.retry_after = retry_after
 
 
 class ParameterError(TuningError):
