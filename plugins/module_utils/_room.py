@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.synapse.tuning.plugins.module_utils._admin_api import AdminApi
 from ansible_collections.synapse.tuning.plugins.module_utils._core import room as facts
@@ -18,7 +18,13 @@ __all__ = ["Outcome", "Request", "manage"]
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
+_NOTHING, _PERHAPS, _SOMETHING = "nothing", "perhaps", "something"
+_NOT_FORGOTTEN = (
+    "Some who had left the room by themselves have not forgotten it, and Synapse lets nobody do so for them;"
+    " state=absent removes the room all the same",
+)
 _ENDED = ("complete", "failed", "cancelled")
+_SAID = ("name", "canonical_alias", "joined_members", "joined_local_members", "state_events")
 _VERB = {"absent": "the purge", "forgotten": "leaving and forgetting", "trimmed": "the purge of the history"}
 
 
@@ -75,6 +81,7 @@ class Outcome:
             "changed": self.changed,
             "room_id": self.room_id,
             "exists": self.exists,
+            "room": {name: value for name, value in self.before.items() if name in _SAID},
             "forgotten": self.forgotten,
             "finished": self.finished,
             "progress": self.progress,
@@ -115,8 +122,9 @@ class _Course:
     task_id: str = ""
     adopted: bool = False
     changed: bool = False
-    # Of the history: the oldest event before.
+    # Of the history: the oldest event before, and the time up to which it is purged.
     oldest: str = ""
+    before_ms: int = 0
 
 
 class _Manager:
@@ -140,10 +148,8 @@ class _Manager:
             age = facts.age_in_milliseconds(request.older_than or "")
             facts.check_local_events(self._version(), delete_local_events=request.delete_local_events)
             before_ms = int(self._since * 1000) - age
-        course = _Course(room_id, self._since, _facts(self._room(room_id)))
-        if request.state == "trimmed":
-            return self._trim(course, before_ms)
-        return self._delete(course)
+        course = _Course(room_id, self._since, _facts(self._room(room_id)), before_ms=before_ms)
+        return self._trim(course) if request.state == "trimmed" else self._delete(course)
 
     # -- what is there -------------------------------------------------------------------
     def _resolve(self) -> str:
@@ -201,36 +207,34 @@ class _Manager:
                 return self._planned(course, changed=bool(course.before["exists"]), adopted=True)
             course.task_id, course.adopted = task_id, True
             return self._follow(course)
-        needed, warnings = self._to_delete(room_id, course.before)
-        if not needed:
+        needed = self._to_delete(room_id, course.before)
+        if needed == _NOTHING or (needed == _PERHAPS and request.check_mode):
             blocking = self._to_block(room_id)
             if blocking and not request.check_mode:
                 self._api.put("v1", "rooms", room_id, "block", body={"block": True})
             after = {**course.before, **({"blocked": True} if blocking else {})}
-            return self._outcome(course, changed=blocking, warnings=warnings, after=after)
+            return self._outcome(course, changed=blocking, after=after)
         if request.check_mode:
             return self._planned(course, changed=True)
         self._start_delete(course)
         return self._follow(course)
 
-    def _to_delete(self, room_id: str, room: Mapping[str, Any]) -> Tuple[bool, List[str]]:
-        """Whether there is anything to do, and what to warn of where there is not."""
+    def _to_delete(self, room_id: str, room: Mapping[str, Any]) -> str:
+        """Whether there is anything to do."""
         if not room["exists"]:
-            return False, []
+            return _NOTHING
         if self._request.state == "absent":
-            return True, []
+            return _SOMETHING
         if room["forgotten"]:
-            return False, []
+            return _NOTHING
         state = self._api.get("v1", "rooms", room_id, "state", type="m.room.member")["state"]
-        # Without a state there are at most invitations from elsewhere, which only the deletion itself finds.
-        if not state or facts.local_members(state, server=self._api.server_name()):
-            return True, []
-        if room["forgotten"] is None:
-            return False, []
-        return False, [
-            f"{room_id}: some who left by themselves have not forgotten the room, which Synapse lets nobody do for"
-            " them; state=absent removes it all the same"
-        ]
+        if facts.local_members(state, server=self._api.server_name()):
+            return _SOMETHING
+        if state:
+            return _NOTHING
+        # Nobody of this server is joined, so Synapse keeps no state. It does not tell whether those who have not
+        # forgotten are invited or have left. Of a room that never had a state here they can only be invited.
+        return _PERHAPS if room["state_events"] else _SOMETHING
 
     def _start_delete(self, course: _Course) -> None:
         request = self._request
@@ -250,7 +254,7 @@ class _Manager:
         return self._request.block and not self._api.get("v1", "rooms", room_id, "block").get("block")
 
     # -- trimmed ---------------------------------------------------------------------------
-    def _trim(self, course: _Course, before_ms: int) -> Outcome:
+    def _trim(self, course: _Course) -> Outcome:
         request, room_id = self._request, course.room_id
         if not course.before["exists"]:
             raise RoomError(f"Synapse knows no room {room_id}: correct room")
@@ -258,19 +262,26 @@ class _Manager:
         course.adopted = bool(course.task_id)
         oldest = self._oldest(room_id)
         course.oldest = str(oldest[0].get("event_id", "")) if oldest else ""
-        if not course.task_id and not facts.too_old(oldest, before_ms=before_ms):
+        course.before["events_to_trim"] = facts.too_old(oldest, before_ms=course.before_ms)
+        if not course.task_id and not course.before["events_to_trim"]:
             return self._outcome(course)
         if request.check_mode:
             return self._planned(course, changed=True, adopted=course.adopted)
-        if not course.adopted:
-            body = {"purge_up_to_ts": before_ms, "delete_local_events": request.delete_local_events}
-            try:
-                course.task_id = str(self._api.post("v1", "purge_history", room_id, body=body)["purge_id"])
-            except AdminProblem as problem:
-                if problem.status != 404 or problem.errcode != "M_NOT_FOUND":
-                    raise
-                return self._outcome(course)  # no event was received before
+        if not course.adopted and not self._start_trim(course):
+            return self._outcome(course)
         return self._follow(course)
+
+    def _start_trim(self, course: _Course) -> bool:
+        """False where no event was received before that time, whenever it was sent."""
+        body = {"purge_up_to_ts": course.before_ms, "delete_local_events": self._request.delete_local_events}
+        try:
+            course.task_id = str(self._api.post("v1", "purge_history", course.room_id, body=body)["purge_id"])
+        except AdminProblem as problem:
+            if problem.status != 404 or problem.errcode != "M_NOT_FOUND":
+                raise
+            return False
+        course.adopted, course.changed = False, True
+        return True
 
     def _oldest(self, room_id: str) -> List[Dict[str, Any]]:
         """The two oldest events that Synapse would show. Forwards, as looking back fetches from other servers."""
@@ -356,16 +367,21 @@ class _Manager:
             return None
         return next((str(each["error"]) for each in tasks if each["id"] == course.task_id and each.get("error")), None)
 
-    def _trimmed(self, course: _Course, task: Optional[Task]) -> Outcome:
+    def _trimmed(self, course: _Course, task: Optional[Task]) -> Optional[Outcome]:
         oldest = self._oldest(course.room_id)
+        # Another's task was perhaps to remove less.
+        if course.adopted and facts.too_old(oldest, before_ms=course.before_ms) and self._start_trim(course):
+            return None
         now = str(oldest[0].get("event_id", "")) if oldest else ""
-        return self._outcome(course, task, changed=now != course.oldest)
+        return self._outcome(
+            course, task, changed=now != course.oldest, after={**course.before, "events_to_trim": False}
+        )
 
     def _deleted(self, course: _Course, task: Optional[Task]) -> Optional[Outcome]:
         request = self._request
         room = self._room(course.room_id)
         # Another's task was perhaps to do less.
-        if course.adopted and self._to_delete(course.room_id, _facts(room))[0]:
+        if course.adopted and self._to_delete(course.room_id, _facts(room)) == _SOMETHING:
             other = self._under_way(course.room_id, facts.DELETE)
             if other:
                 course.task_id = other
@@ -376,13 +392,15 @@ class _Manager:
         if blocking:
             self._api.put("v1", "rooms", course.room_id, "block", body={"block": True})
         kicked = bool(task and task.names("kicked_users"))
+        after = _facts(room)
         done = self._outcome(
             course,
             task,
-            exists=room is not None,
+            exists=after["exists"],
             changed=blocking or kicked or (bool(course.before["exists"]) and room is None),
-            after={**course.before, "exists": room is not None, **({"blocked": True} if request.block else {})},
-            forgotten=room.get("forgotten") if room else None,
+            after={**after, **({"blocked": True} if request.block else {})},
+            forgotten=after.get("forgotten"),
+            warnings=_NOT_FORGOTTEN if request.state == "forgotten" and after.get("forgotten") is False else (),
         )
         if room is not None and request.state == "absent":
             return replace(
@@ -400,29 +418,31 @@ class _Manager:
         return done
 
     def _vanished(self, course: _Course) -> Outcome:
-        """Synapse forgets tasks, after a week or with a database that was put back."""
+        """Synapse forgets tasks, after a week or with a database that was put back: look at the room instead."""
+        course.adopted = False
         if self._request.state == "trimmed":
-            done: Optional[Outcome] = self._trimmed(course, None)
+            left = facts.too_old(self._oldest(course.room_id), before_ms=course.before_ms)
         else:
-            needed, _warnings = self._to_delete(course.room_id, _facts(self._room(course.room_id)))
-            done = None if needed else self._deleted(course, None)
-        if done is None:
-            return self._outcome(
-                course,
-                changed=course.changed,
-                failure=f"{course.room_id}: Synapse does not know the task {course.task_id} any more, and the room is still"
-                " there: run again",
-            )
-        return done
+            left = self._to_delete(course.room_id, _facts(self._room(course.room_id))) == _SOMETHING
+        done = None if left else self._ended(course, Task("", "complete", {}))
+        return done or self._outcome(
+            course,
+            changed=course.changed,
+            failure=f"{course.room_id}: Synapse does not know the task {course.task_id} any more, and there is still"
+            " something to do: run again",
+        )
 
     # -- results -----------------------------------------------------------------------------
     def _planned(self, course: _Course, *, changed: bool, adopted: bool = False) -> Outcome:
         """What a run would do."""
         request = self._request
-        gone = request.state == "absent"
-        after = {**course.before, "exists": bool(course.before["exists"]) and not gone}
-        if request.state == "forgotten":
-            after.update(joined_local_members=0)
+        after = dict(course.before)
+        if request.state == "absent":
+            after = {"exists": False}
+        elif request.state == "forgotten":
+            after["forgotten"] = True
+        else:
+            after["events_to_trim"] = False
         if request.block:
             after["blocked"] = True
         return self._outcome(course, changed=changed, after=after, adopted=adopted)
@@ -439,10 +459,9 @@ def _facts(room: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
     """Of what Synapse says of a room, what the result and the diff show."""
     if room is None:
         return {"exists": False}
-    names = ("name", "canonical_alias", "joined_members", "joined_local_members", "state_events", "forgotten")
-    return {"exists": True, **{name: room.get(name) for name in names}}
+    return {"exists": True, "forgotten": room.get("forgotten"), **{name: room.get(name) for name in _SAID}}
 
 
 def _lines(known: Mapping[str, Any]) -> str:
-    shown = known if known.get("exists") else {name: known[name] for name in ("exists", "blocked") if name in known}
-    return "".join(f"{name}: {json.dumps(value)}\n" for name, value in shown.items() if value is not None)
+    shown = ("exists", "forgotten", "events_to_trim", "blocked")
+    return "".join(f"{name}: {json.dumps(known[name])}\n" for name in shown if known.get(name) is not None)

@@ -111,8 +111,10 @@ notes:
   - Whether there is anything to trim is seen by the two oldest events that Synapse shows. What it hides, state and, after
     an earlier run with O(delete_local_events=false), local events, it does not tell of. A run with
     O(delete_local_events=true) after that is V(ok) and leaves them, until newer events become old enough.
-  - With O(state=forgotten), users who had left by themselves without forgetting the room are not made to forget it.
-    RV(forgotten) tells.
+  - With O(state=forgotten), users who had left by themselves without forgetting the room are not made to forget it, which
+    RV(forgotten) and a warning tell. Once nobody of this server is joined, Synapse does not tell who of the others was
+    invited. Then the module has Synapse look, and says by RV(kicked_users) whether there was anybody; check mode says that
+    nothing would change.
   - A task that another has started goes by what that one asked for, such as its O(message) and O(force_purge).
 seealso:
   - name: Synapse's admin API for rooms
@@ -175,6 +177,18 @@ exists:
   description: Whether Synapse knows the room, in check mode, now.
   type: bool
   returned: success, and failure of a task
+room:
+  description:
+    - What Synapse said of the room before; empty for a room that it did not know.
+    - The numbers are its statistics, which come some seconds late.
+  type: dict
+  returned: success, and failure of a task
+  sample:
+    name: Big room
+    canonical_alias: "#big:example.org"
+    joined_members: 2400
+    joined_local_members: 3
+    state_events: 5100
 forgotten:
   description: Whether all users of this server have forgotten the room; null where it is gone, or Synapse does not tell.
   type: bool
@@ -239,7 +253,7 @@ diff:
       description: The lines after.
       type: str
   sample:
-    before: "exists: true\njoined_local_members: 3\n"
+    before: "exists: true\nforgotten: false\n"
     after: "exists: false\n"
 warnings:
   description: What to know besides, one line each.
