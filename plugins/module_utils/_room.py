@@ -18,6 +18,8 @@ __all__ = ["Outcome", "Request", "manage"]
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
+_PATIENCE = 1.0
+_ANSWER = 10.0
 _NOTHING, _PERHAPS, _SOMETHING = "nothing", "perhaps", "something"
 _NOT_FORGOTTEN = (
     "Some who had left the room by themselves have not forgotten it, and Synapse lets nobody do so for them;"
@@ -291,6 +293,8 @@ class _Manager:
     def _follow(self, course: _Course) -> Outcome:
         """Ask how far the task is until it ends, or the slice or the time is over."""
         request = self._request
+        # Synapse's absence is shown as progress.
+        self._api = self._api.with_patience(_PATIENCE, timeout=_ANSWER)
         pause = _FIRST_PAUSE
         while True:
             problem: Optional[AdminProblem] = None

@@ -16,7 +16,8 @@ description:
   - Takes one room off a Matrix Synapse, or the old part of its history, through the admin API.
   - Synapse does it in the background. This module starts the task, follows it and shows how far it is. A task that is
     already under way for the room is followed, and no second one is started.
-  - A Synapse that is restarted meanwhile takes the task up again, within about a minute, and is waited for.
+  - A Synapse that is restarted meanwhile takes the task up again, and is waited for. That takes it up to a minute, and two
+    more where it was killed, as its locks have to expire.
   - B(What is purged is gone), and comes back only where another server of the room still has it.
 options:
   room:
@@ -275,8 +276,7 @@ def api_of(params):
     """The API, at the place where the slice before has found it."""
     access = access_from(params)
     if params["follow"]:
-        # The loop that follows a task is patient itself, and shows that it is.
-        access = replace(access, url=params["follow"].get("url") or access.url, patience=1)
+        access = replace(access, url=params["follow"].get("url") or access.url)
     return AdminApi(access)
 
 

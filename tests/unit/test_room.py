@@ -142,6 +142,9 @@ class FakeApi:
     def delete(self, *path: str, body: Any) -> Any:
         return self._send("DELETE", path, body)
 
+    def with_patience(self, _seconds: float, *, timeout: float) -> FakeApi:
+        return self
+
     def server_name(self) -> str:
         return "example.org"
 
