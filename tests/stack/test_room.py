@@ -255,6 +255,8 @@ def test_synapse_is_restarted_while_it_purges(
             stock.compose("stop", "--timeout", "2", "synapse")
             wait_until(lambda: b"room: the purge was begun, but " in said.read_bytes(), seconds=60, what="it is missed")
         assert run.poll() is None and rows(stock, room_id) > 0
+        # As if it were two minutes later, when the locks of a Synapse that was killed have expired.
+        stock.sql("DELETE FROM worker_read_write_locks")
         stock.compose("start", "synapse")
         stock.wait()
         # Synapse takes up its tasks within a minute, or when there is a new one.
@@ -271,7 +273,6 @@ def test_synapse_is_restarted_while_it_purges(
         "complete",
     ) and "follow" not in answer
     assert tasks(admin, room_id) == ["complete"] and rows(stock, room_id) == 0
-    assert "localhost: room: the purge is active, 1 local users made to leave" in output
     assert (admin.token or "") not in output + json.dumps(answer)
 
 
