@@ -188,10 +188,14 @@ def test_a_new_room_for_those_who_were_made_to_leave(
     stock: Deployment, room: Room, admin: Client, user: Client
 ) -> None:
     room_id = user.create_room(room_alias_name="moved")
-    talk = {"new_room_user_id": admin.user_id, "room_name": "Moved", "message": "It took half of the disk."}
+    talk = {
+        "new_room_user_id": admin.user_id,
+        "new_room_name": "Moved",
+        "new_room_message": "It took half of the disk.",
+    }
     assert "give the ID" in room.refused("#moved:localhost", **talk)
     assert "User must be our own" in room.refused(room_id, **{**talk, "new_room_user_id": "@a:elsewhere"})
-    assert "new_room_user_id" in room.refused(room_id, message="lost")
+    assert "new_room_user_id" in room.refused(room_id, new_room_message="lost")
     done = room.ok(room_id, block=True, **talk)
     assert done["local_aliases"] == ["#moved:localhost"] and rows(stock, room_id) == 0
     assert user.texts(done["new_room_id"]) == ["It took half of the disk."]
