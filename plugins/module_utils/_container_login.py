@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Callable, Optional, Sequence
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
-from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Engine, Found
+from ansible_collections.synapse.tuning.plugins.module_utils._docker import (
+    Containers,
+    Engine,
+    Found,
+    address,
+    network_mode,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database
 from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
 
@@ -54,7 +60,7 @@ def login_inside(place: Place, given: Login, *, connect: Callable[..., Container
     port = container.environment.get("PGPORT", "")
     return replace(
         given,
-        host=given.host or _address(container, there),
+        host=given.host or _host(container, there),
         port=given.port or (int(port) if port.isdigit() else 5432),
         user=user,
         password=password,
@@ -80,19 +86,11 @@ def _said(engine: Containers, container: Found, name: str) -> Optional[str]:
     return value or None
 
 
-def _address(container: Found, there: Sequence[Found]) -> str:
-    """The address by which this host reaches a container."""
-    mode = str(container.details.get("HostConfig", {}).get("NetworkMode", ""))
-    if mode == "host":
-        return "127.0.0.1"
-    kind, _colon, other = mode.partition(":")
-    shared = next((each for each in there if kind == "container" and each.id == other), None)
-    networks = (shared or container).details.get("NetworkSettings", {}).get("Networks") or {}
-    for network in networks.values():
-        address = network.get("IPAddress") or network.get("GlobalIPv6Address")
-        if address:
-            return str(address)
-    raise SourceError(
-        f"the container {container.name} has no address that this host reaches (network mode {mode or 'unknown'});"
-        " publish its port and give login_host and login_port"
-    )
+def _host(container: Found, there: Sequence[Found]) -> str:
+    found = address(container, there)
+    if found is None:
+        raise SourceError(
+            f"the container {container.name} has no address that this host reaches (network mode"
+            f" {network_mode(container) or 'unknown'}); publish its port and give login_host and login_port"
+        )
+    return found

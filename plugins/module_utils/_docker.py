@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
 from ansible_collections.synapse.tuning.plugins.module_utils._deps_docker import DOCKER, docker
 
-__all__ = ["Containers", "Engine", "Found", "by_name", "of_project", "service_data"]
+__all__ = ["Containers", "Engine", "Found", "address", "by_name", "network_mode", "of_project", "service_data"]
 
 # Enough for the end of a traceback.
 _LOG_LINES = 60
@@ -165,6 +165,26 @@ def service_data(containers: Sequence[Found]) -> Dict[str, Dict[str, Any]]:
             },
         )
     return services
+
+
+def network_mode(container: Found) -> str:
+    """How it is connected: C(host), C(none), C(container:ID), or the name of its first network."""
+    return str(container.details.get("HostConfig", {}).get("NetworkMode", ""))
+
+
+def address(container: Found, there: Sequence[Found]) -> Optional[str]:
+    """The address by which this host reaches a container, None for none. there: all of the engine's containers."""
+    mode = network_mode(container)
+    if mode == "host":
+        return "127.0.0.1"
+    kind, _colon, other = mode.partition(":")
+    shared = next((each for each in there if kind == "container" and each.id == other), None)
+    networks = (shared or container).details.get("NetworkSettings", {}).get("Networks") or {}
+    for network in networks.values():
+        found = network.get("IPAddress") or network.get("GlobalIPv6Address")
+        if found:
+            return str(found)
+    return None
 
 
 def _line(error: Any) -> str:

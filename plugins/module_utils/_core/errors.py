@@ -8,12 +8,16 @@ a module passes it to the user as it stands.
 
 from __future__ import annotations
 
+from typing import Optional
+
 __all__ = [
+    "AdminProblem",
     "DatabaseProblem",
     "FileProblem",
     "ParameterError",
     "PlanError",
     "RecordError",
+    "RoomError",
     "ServiceError",
     "SourceError",
     "TuningError",
@@ -56,6 +60,26 @@ class SourceError(TuningError):
 
 class DatabaseProblem(TuningError):
     """A PostgreSQL that cannot be reached, refuses, or is not ready for the change."""
+
+
+class AdminProblem(TuningError):
+    """What Synapse's admin API refuses, or that it does not answer.
+
+    status: the HTTP status, 0 where there was no answer at all. errcode: Matrix's, such as C(M_FORBIDDEN), else empty.
+    retry_after: the seconds that Synapse asks to wait (429), else None.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 0, errcode: str = "", retry_after: Optional[float] = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.errcode = errcode
+        self.retry_after = retry_after
+
+
+class RoomError(TuningError):
+    """A room that is not named as rooms are, that no alias stands for, or that cannot be changed as asked."""
 
 
 class ParameterError(TuningError):

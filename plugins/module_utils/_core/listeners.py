@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where Synapse has its metrics, by its own configuration."""
+"""Where Synapse has its metrics and its APIs, by its own configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Mapping, Optional
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_configuration import configured
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Configuration
 
-__all__ = ["metrics_url"]
+__all__ = ["client_port", "metrics_url"]
 
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - only looked for
 
@@ -25,12 +25,24 @@ def metrics_url(configuration: Configuration) -> Optional[str]:
     return None
 
 
+def client_port(configuration: Configuration) -> Optional[int]:
+    """The port of the first listener that serves clients in plain HTTP, and with them the admin API; None for none."""
+    listeners = configured(configuration, "listeners")
+    for listener in listeners if isinstance(listeners, list) else ():
+        if isinstance(listener, Mapping) and _serves(listener, "client") and not listener.get("tls"):
+            return int(listener["port"])
+    return None
+
+
 def _has_metrics(listener: Mapping[str, Any]) -> bool:
-    if not isinstance(listener.get("port"), int):
-        return False
+    return (isinstance(listener.get("port"), int) and listener.get("type") == "metrics") or _serves(listener, "metrics")
+
+
+def _serves(listener: Mapping[str, Any], resource: str) -> bool:
+    """Whether it has a port, and the resource on it."""
     resources = listener.get("resources") or []
-    return listener.get("type") == "metrics" or any(
-        "metrics" in (each.get("names") or []) for each in resources if isinstance(each, Mapping)
+    return isinstance(listener.get("port"), int) and any(
+        resource in (each.get("names") or []) for each in resources if isinstance(each, Mapping)
     )
 
 
