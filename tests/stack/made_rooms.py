@@ -61,6 +61,7 @@ log_config: /data/log.yaml
 event_cache_size: 100K
 caches: {global_factor: 10}
 gc_min_interval: [30s, 1m, 2m]
+background_updates: {sleep_enabled: false}
 """
 _LOG = {
     "version": 1,
@@ -320,7 +321,7 @@ _SHAPES = {
     13: "left",
     14: "tombstoned",
     15: "old",
-    **{number: "direct" for number in range(20, ROOMS + 1)},
+    **dict.fromkeys(range(20, ROOMS + 1), "direct"),
 }
 
 
@@ -330,13 +331,13 @@ def _states(kind: str, count: int) -> list[dict[str, Any]]:
 
 
 def _wait_for_the_background(project: Deployment) -> None:
-    """Wait until what Synapse counts by and by (statistics, the directory) has seen every event."""
+    """Wait until Synapse has made its indexes, and what it counts by and by (statistics, the directory) is up to date."""
     behind = (
-        "SELECT (SELECT max(stream_id) FROM current_state_delta_stream)"
+        "SELECT (SELECT count(*) FROM background_updates) + (SELECT max(stream_id) FROM current_state_delta_stream)"
         " - least((SELECT stream_id FROM stats_incremental_position), (SELECT stream_id FROM user_directory_stream_pos))"
     )
-    deadline = time.monotonic() + 120
-    while int(project.sql(behind)[0][0]) > 0:
+    deadline = time.monotonic() + 180
+    while (left := int(project.sql(behind)[0][0])) > 0:
         if time.monotonic() > deadline:
-            raise StackError("the made database: Synapse's statistics are not up to date after 120 s")
+            raise StackError(f"the made database: Synapse's own work is not done after 180 s ({left} left)")
         time.sleep(0.5)
