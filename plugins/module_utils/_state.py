@@ -45,6 +45,8 @@ _ROWS_PER_PAGE = 50
 _PAGES_TO_COUNT = 65_536
 _PAGES_TO_SAMPLE = 1000
 _GROUPS_TO_SAMPLE = 20_000
+# Groups on one page are much alike.
+_FEWEST_PAGES = 100
 # The same part each time, so that a second look at the same data says the same.
 _SEED = 4
 
@@ -230,7 +232,9 @@ class _Reader:
         if state.rows_by == COUNTED:
             held, scale, by = _HELD, 1.0, COUNTED
         else:
-            percent = min(100.0, 100 * max(_GROUPS_TO_SAMPLE / max(groups.rows, 1), 100 / max(extent.pages, 1)))
+            percent = min(
+                100.0, 100 * max(_GROUPS_TO_SAMPLE / max(groups.rows, 1), _FEWEST_PAGES / max(extent.pages, 1))
+            )
             held, scale, by = _HELD_BY_SOME, 100 / percent, sampled(percent)
             values.update(percent=percent, seed=_SEED)
         (count, rows, deltas, full_rows, largest) = map(int, self._rows(held + _GROUPS, values)[0])

@@ -105,7 +105,8 @@ def test_state_groups_that_nothing_uses_are_found(made: Made) -> None:
 
 def test_a_sample_is_near(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = _read(made)
-    monkeypatch.setattr(_state, "_GROUPS_TO_SAMPLE", 2000)
+    monkeypatch.setattr(_state, "_GROUPS_TO_SAMPLE", 4000)
+    monkeypatch.setattr(_state, "_FEWEST_PAGES", 1)
     state = _read(made, _state.Request(sample_above=1000, rooms=3, unreferenced=True, timeout=120))
     assert state.groups.by.startswith("sampled ") and state.groups.by != "sampled 100 %"
     assert {each.rows_by for each in state.tables if each.rows > 1000} == {"statistics"}
