@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures: the engine with all images, and a stock deployment that runs on it."""
+"""Fixtures: the engine with all images, a stock deployment that runs on it, and one on the made database."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import deployment
 import images
+import made as made_database
 from engine import Engine, StackError
 
 
@@ -48,3 +49,10 @@ def stock(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield project
     finally:
         project.remove()
+
+
+@pytest.fixture(scope="module")
+def made(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[made_database.Made]:
+    """A stock deployment that is up on the made database; one for the tests of a module."""
+    with made_database.restored(engine, tmp_path_factory.mktemp("made") / "made") as restored:
+        yield restored

@@ -145,10 +145,18 @@ def free_ports(count: int) -> Sequence[int]:
             each.close()
 
 
-def create(engine: Engine, directory: pathlib.Path, *, ports: Sequence[int] | None = None) -> Deployment:
+def create(
+    engine: Engine,
+    directory: pathlib.Path,
+    *,
+    ports: Sequence[int] | None = None,
+    password: str | None = None,
+    signing_key: str | None = None,
+) -> Deployment:
     """Copy the stock project to a directory that does not exist yet, and start nothing.
 
-    Without `ports` (Synapse's, the metrics') it gets free ones, so that several may run at once.
+    Without `ports` (Synapse's, the metrics') it gets free ones, so that several may run at once. `password` is the
+    database's and `signing_key` Synapse's where there are any already.
     """
     synapse_port, metrics_port = ports or free_ports(2)
     settings = {
@@ -156,7 +164,7 @@ def create(engine: Engine, directory: pathlib.Path, *, ports: Sequence[int] | No
         "COMPOSE_PROJECT_NAME": f"{re.sub('[^a-z0-9]+', '-', directory.name.lower()).strip('-')}-{secrets.token_hex(4)}",
         "SYNAPSE_PORT": str(synapse_port),
         "METRICS_PORT": str(metrics_port),
-        "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
+        "POSTGRES_PASSWORD": password or secrets.token_urlsafe(24),
     }
     shared_secret = secrets.token_urlsafe(24)
     data = directory / "data"
@@ -174,7 +182,8 @@ def create(engine: Engine, directory: pathlib.Path, *, ports: Sequence[int] | No
         homeserver = homeserver.replace(f"<{name}>", value)
     (data / "homeserver.yaml").write_text(homeserver, encoding="utf-8")
     key = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-    (data / "localhost.signing.key").write_text(f"ed25519 a_{secrets.token_hex(2)} {key}\n", encoding="ascii")
+    signing_key = signing_key or f"ed25519 a_{secrets.token_hex(2)} {key}\n"
+    (data / "localhost.signing.key").write_text(signing_key, encoding="ascii")
     for each in (data, *data.iterdir()):
         os.chown(each, SYNAPSE_ID, SYNAPSE_ID)
         each.chmod(0o700 if each.is_dir() else 0o600)

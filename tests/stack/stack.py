@@ -3,6 +3,7 @@
 """A real stack for tests: Docker Engine, images, and a stock Synapse with PostgreSQL.
 
     stack.py images     start the engine and make the images that are missing
+    stack.py made       that, and make the database of heavy rooms where it is missing
     stack.py up         that, and bring the stock project up with an admin and two users
     stack.py status     say what is up
     stack.py run ...    run a command with the engine, and stop it then where it was not up
@@ -28,6 +29,7 @@ import sys
 import client
 import deployment
 import images
+import made
 from engine import Engine, StackError, say
 
 PORTS = (8008, 9000)
@@ -41,6 +43,12 @@ def make_images(engine: Engine) -> None:
     for image in images.IMAGES:
         size = int(engine.docker("image", "inspect", "--format", "{{.Size}}", image.tag).stdout)
         say(f"{image.tag}: {size / 1e6:.0f} MB")
+
+
+def make_database(engine: Engine) -> None:
+    """Have the made database, which tests restore."""
+    make_images(engine)
+    made.ensure(engine)
 
 
 def up(engine: Engine) -> None:
@@ -109,6 +117,7 @@ def down(engine: Engine) -> None:
 
 COMMANDS = {
     "images": make_images,
+    "made": make_database,
     "up": up,
     "status": status,
     "run": run,
