@@ -120,9 +120,10 @@ def with_wheel(role_alone: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     command(commands, "uname", "echo x86_64")
     settings = {"synapse_tuning_compressor_runtime": "wheel", "synapse_tuning_compressor_log": ""}
     environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(base)}
-    run = install(role_alone, base / "synapse", commands=commands, environment=environment, **settings)
-    assert run.must_succeed().changed == 4
-    assert install(role_alone, base / "synapse", commands=commands, environment=environment, **settings).changed == 0
+    for option, changed in (("--check", 4), ("--diff", 4), ("--diff", 0)):
+        run = install(role_alone, base / "synapse", option, commands=commands, environment=environment, **settings)
+        assert run.must_succeed().changed == changed
+        assert (tree(base / "synapse") == {}) == (option == "--check")
     return base / "synapse"
 
 

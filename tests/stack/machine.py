@@ -44,10 +44,6 @@ class Machine:
         """Run a command in it; raises StackError where it fails and `check` is true."""
         return self.engine.docker("exec", self.name, *command, check=check)
 
-    def exists(self, path: str | pathlib.Path) -> bool:
-        """Tell whether there is such a file."""
-        return self.run("test", "-e", str(path), check=False).returncode == 0
-
     def files(self) -> list[str]:
         """The files of cron, systemd and Docker's programs that somebody added."""
         return self.run("find", "/etc/cron.d", "/etc/systemd/system", "-name", "*synapse*").stdout.split()
@@ -58,7 +54,7 @@ class Machine:
             "ansible_connection": "community.docker.docker",
             "ansible_host": self.name,
             "ansible_python_interpreter": "/usr/bin/python3",
-            "ansible_docker_extra_env": {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/opt/wheels"},
+            "ansible_docker_extra_env": {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/usr/local/share/wheels"},
             **variables,
         }
         environment = {**self.engine.variables(), "ANSIBLE_PIPELINING": "1", "ANSIBLE_LOCALHOST_WARNING": "0"}
