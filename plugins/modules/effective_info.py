@@ -84,7 +84,7 @@ options:
     type: str
   cron_file:
     description:
-      - The file in C(/etc/cron.d) that runs the compressor.
+      - The file in C(/etc/cron.d) that runs the compressor, or its timer of systemd, a file whose name ends with C(.timer).
       - The levers of the compressor are left out where this is not given.
     type: path
   timeout:

@@ -575,6 +575,7 @@ JOB = CronJob(
         (dataclasses.replace(JOB, runnable=False), [verdict.WITHOUT_EFFECT] * 3),
         (dataclasses.replace(JOB, fields=("17", "3", "1", "*", "*")), [verdict.NOT_APPLIED, *[verdict.IN_EFFECT] * 2]),
         (dataclasses.replace(JOB, variables={"chunk_size": "500"}), [*[verdict.IN_EFFECT] * 2, verdict.NOT_APPLIED]),
+        (dataclasses.replace(JOB, fields=("Sat,Sun", "03:00")), [verdict.NOT_APPLIED, *[verdict.IN_EFFECT] * 2]),
         (Missing("it cannot be read"), [verdict.UNKNOWN] * 3),
     ],
 )
@@ -592,11 +593,16 @@ def test_the_compressors_job(job: CronJob | Missing, states: list[str]) -> None:
         ("5 3 1 * *", "monthly"),
         ("*/5 3 * * *", "*/5 3 * * *"),
         ("5 3 * 1 0", "5 3 * 1 0"),
+        ("Sat,Sun 03:00", "Sat,Sun 03:00"),
     ],
 )
 def test_fields_of_cron_as_a_schedule(fields: str, schedule: str) -> None:
-    minute, hour, day, month, weekday = fields.split()
-    assert schedule_of((minute, hour, day, month, weekday)) == schedule
+    assert schedule_of(tuple(fields.split())) == schedule
+
+
+def test_a_timer_that_is_missing() -> None:
+    found = judge(readings(cron=dataclasses.replace(JOB, path="/etc/systemd/system/x.timer", fields=None)))
+    assert found["compressor.schedule"].because == "/etc/systemd/system/x.timer is missing or not enabled"
 
 
 # --- nothing can be read -----------------------------------------------------------------------

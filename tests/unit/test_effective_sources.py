@@ -370,6 +370,25 @@ def test_the_entry_of_cron_is_read(tmp_path: pathlib.Path) -> None:
     assert read_cron(str(tmp_path / "none")).fields is None
 
 
+def test_a_timer_is_read(tmp_path: pathlib.Path) -> None:
+    script = tmp_path / '50% "done".sh'
+    script.write_text("#!/bin/sh\nchunk_size=500\n", encoding="utf-8")
+    script.chmod(0o755)
+    timer = tmp_path / "x.timer"
+    timer.write_text("[Timer]\nOnCalendar=Sun *-*-* 03:17:00\nPersistent=true\n", encoding="utf-8")
+    quoted = str(script).replace('"', '\\"').replace("%", "%%")
+    (tmp_path / "x.service").write_text(f'[Service]\nExecStart="{quoted}"\n', encoding="utf-8")
+    # Not enabled, it is due at no time.
+    assert read_cron(str(timer)).fields is None
+    (tmp_path / "timers.target.wants").mkdir()
+    (tmp_path / "timers.target.wants" / "x.timer").symlink_to(timer)
+    assert read_cron(str(timer)) == readings.CronJob(
+        str(timer), ("17", "03", "*", "*", "Sun"), str(script), True, {"chunk_size": "500"}
+    )
+    timer.write_text("[Timer]\nOnCalendar=Sat,Sun 03:00\n", encoding="utf-8")
+    assert read_cron(str(timer)).fields == ("Sat,Sun", "03:00")
+
+
 # --- all together ------------------------------------------------------------------------------
 
 

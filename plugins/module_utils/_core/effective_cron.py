@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The compressor's job, planned against what cron has."""
+"""The compressor's job, planned against what cron or systemd has."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.verdict impor
 __all__ = ["judge_cron", "schedule_of"]
 
 _SOURCE = "cron"
+_FIELDS = 5
 
 
 def judge_cron(planned: Mapping[str, Any], job: Union[CronJob, Missing]) -> List[Verdict]:
@@ -20,8 +21,10 @@ def judge_cron(planned: Mapping[str, Any], job: Union[CronJob, Missing]) -> List
     return [_judge(name, value, job) for name, value in planned.items()]
 
 
-def schedule_of(fields: Tuple[str, str, str, str, str]) -> str:
+def schedule_of(fields: Tuple[str, ...]) -> str:
     """C(daily), C(weekly) or C(monthly) where the fields of cron say that, else the fields themselves."""
+    if len(fields) != _FIELDS:  # the words of a timer
+        return " ".join(fields)
     minute, hour, day, month, weekday = fields
     if minute.isdigit() and hour.isdigit() and month == "*":
         if (day, weekday) == ("*", "*"):
@@ -38,7 +41,7 @@ def _judge(name: str, planned: Any, job: Union[CronJob, Missing]) -> Verdict:
     if isinstance(job, Missing):
         return Verdict(lever, planned, None, states.UNKNOWN, job.why, _SOURCE)
     if job.fields is None:
-        return Verdict(lever, planned, None, states.NOT_APPLIED, f"{job.path} has no entry", _SOURCE)
+        return Verdict(lever, planned, None, states.NOT_APPLIED, _none(job.path), _SOURCE)
     effective = schedule_of(job.fields) if name == "schedule" else job.variables.get(name)
     if not job.runnable:
         because = f"{job.path} runs {job.script}, which is missing or not executable"
@@ -48,3 +51,7 @@ def _judge(name: str, planned: Any, job: Union[CronJob, Missing]) -> Verdict:
         return Verdict(lever, planned, planned, states.IN_EFFECT, because, _SOURCE)
     place = job.path if name == "schedule" else job.script
     return Verdict(lever, planned, effective, states.NOT_APPLIED, f"{place} says otherwise", _SOURCE)
+
+
+def _none(path: str) -> str:
+    return f"{path} is missing or not enabled" if path.endswith(".timer") else f"{path} has no entry"

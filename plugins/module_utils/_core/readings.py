@@ -128,15 +128,16 @@ class Database:
 
 @dataclass(frozen=True)
 class CronJob:
-    """The compressor's entry of cron, and what its script says.
+    """The compressor's entry of cron, or its timer, and what its script says.
 
-    fields: minute, hour, day, month, weekday; None where the file has no entry.
+    fields: minute, hour, day, month, weekday, or the words of a timer that says more; None where
+    there is no entry or the timer is not enabled.
     script: its path; runnable: it is there and may be executed.
     variables: chunk_size and number_of_chunks, as written in the script.
     """
 
     path: str
-    fields: Optional[Tuple[str, str, str, str, str]]
+    fields: Optional[Tuple[str, ...]]
     script: Optional[str]
     runnable: bool
     variables: Mapping[str, str]
