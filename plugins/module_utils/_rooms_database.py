@@ -63,13 +63,17 @@ JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(wanted.name)
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 """
 _SIZE = """
-SELECT c.reltuples::float8, c.relpages,
+SELECT CASE WHEN coalesce(s.last_analyze, s.last_autoanalyze, s.last_vacuum, s.last_autovacuum) IS NOT NULL
+            THEN c.reltuples::float8 / nullif(c.relpages, 0) END,
        pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint,
        pg_catalog.pg_total_relation_size(c.oid)
-FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%s)
+FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_stat_all_tables s ON s.relid = c.oid
+WHERE c.oid = pg_catalog.to_regclass(%s)
 """
 # A sample has to have seen this many pages, or chance ranks the rooms.
 _FEWEST_PAGES = 300
+# So many tell within a few per cent how many rows a table has.
+_PAGES_TO_GUESS = 1000
 # Of each room shown, events are counted up to this number at least before a sample is taken.
 _FEWEST_EVENTS = 10_000
 _SETTINGS = {
@@ -142,12 +146,17 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """state, events: the percentage of these tables that is read. state_bytes: of state_groups_state, indexes included."""
+    """What the tables weigh, and how much of them is read.
+
+    state, events: the percentage that is read. state_bytes: of state_groups_state. event_bytes: of events and event_json;
+    both with indexes. all_events: a guess.
+    """
 
     state: float
     events: float
     state_bytes: int
-    bytes_an_event: float
+    event_bytes: int
+    all_events: float
 
 
 class _Ranker:
@@ -172,7 +181,8 @@ class _Ranker:
             state=state.percent(request.sample_above),
             events=events.percent(request.sample_above),
             state_bytes=state.size,
-            bytes_an_event=(events.size + bodies) / max(events.rows, 1),
+            event_bytes=events.size + bodies,
+            all_events=max(events.rows, 1),
         )
         by_state = request.order_by in ("state_rows", "state_bytes", "disk")
         by_events = request.order_by in ("events", "disk")
@@ -188,7 +198,7 @@ class _Ranker:
             "state_scale": 100 / sizes.state,
             "event_scale": 100 / sizes.events,
             "state_size": float(sizes.state_bytes),
-            "event_size": sizes.bytes_an_event,
+            "event_size": float(sizes.event_bytes),
             "limit": request.limit,
             "like": glob_as_like(filters.pattern or ""),
             "rooms": list(filters.rooms or ()),
@@ -239,11 +249,14 @@ class _Ranker:
         return found
 
     def _table(self, name: str) -> _Table:
-        """One that was never analyzed is sampled, so as to guess its rows."""
-        tuples, pages_then, pages, size = self._rows(_SIZE, (name,))[0]
-        if pages_then > 0 and tuples >= 0:
-            return _Table(rows=tuples / pages_then * pages, pages=pages, size=size)
-        percent = 100.0 if pages <= _FEWEST_PAGES else 100 * _FEWEST_PAGES / pages
+        """Its rows are guessed from a few pages where it was never analyzed.
+
+        What an index was made of then says little: Synapse makes indexes of tables that are still empty.
+        """
+        rows_a_page, pages, size = self._rows(_SIZE, (name,))[0]
+        if rows_a_page is not None and rows_a_page >= 0:
+            return _Table(rows=rows_a_page * pages, pages=pages, size=size)
+        percent = 100.0 if pages <= _PAGES_TO_GUESS else 100 * _PAGES_TO_GUESS / pages
         seen = self._rows(f"SELECT count(*) FROM {name}{sample(percent)}")[0][0]
         return _Table(rows=seen * 100 / percent, pages=pages, size=size)
 
@@ -291,8 +304,9 @@ class _Ranker:
             for room_id, seen in self._rows(query, (uncounted,)):
                 # It has as many as were counted in any case.
                 found[room_id] = max(found[room_id], round(seen * 100 / sizes.events))
+        size = sizes.event_bytes / sizes.all_events
         with_events = {
-            room_id: replace(room, events=found[room_id], event_bytes=round(found[room_id] * sizes.bytes_an_event))
+            room_id: replace(room, events=found[room_id], event_bytes=round(found[room_id] * size))
             for room_id, room in rooms.items()
         }
         return with_events, sizes.events if uncounted else 100.0

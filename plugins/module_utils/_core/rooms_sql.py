@@ -105,7 +105,7 @@ _STATE = (
 _NO_STATE = ("NULL::bigint AS state_rows", "NULL::bigint AS state_bytes")
 _EVENTS = (
     "coalesce(round(happened.seen * %(event_scale)s), 0)::bigint AS events",
-    "coalesce(round(happened.seen * %(event_scale)s * %(event_size)s), 0)::bigint AS event_bytes",
+    "coalesce(round(%(event_size)s * happened.seen / nullif(sum(happened.seen) OVER (), 0)), 0)::bigint AS event_bytes",
 )
 _NO_EVENTS = ("NULL::bigint AS events", "NULL::bigint AS event_bytes")
 _STATS = {

@@ -14,7 +14,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.units import 
 
 __all__ = ["WIDTH", "rooms_table"]
 
-WIDTH = 118
+WIDTH = 132
 _UNKNOWN = "?"
 
 _COLUMNS = (
