@@ -110,14 +110,19 @@ def _pages(api: Api, request: Request) -> Iterator[Tuple[int, List[Room]]]:
     Rooms that come or go meanwhile may be seen twice or not at all: pages are counted from the first room.
     """
     start: Any = None
+    fewest = request.filters.min_state_events or 0
     size = _PAGE if request.filters.narrows else request.limit
     while True:
         answer = api.get(
             "v1", "rooms", **{"from": start}, limit=size, order_by=_SERVER_ORDERS[request.order_by], dir="f"
         )
-        yield int(answer.get("total_rooms") or 0), [_room(each) for each in answer.get("rooms") or ()]
+        rooms = [_room(each) for each in answer.get("rooms") or ()]
+        yield int(answer.get("total_rooms") or 0), rooms
         after = answer.get("next_batch")
         if after is None or after == start:
+            return
+        if request.order_by == "state_events" and rooms and (rooms[-1].state_events or 0) < fewest:
+            # All that follow have fewer still.
             return
         start = after
 

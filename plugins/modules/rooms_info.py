@@ -297,7 +297,7 @@ absent:
   elements: str
   returned: success
 table:
-  description: All that as a text for people, at most 132 characters wide.
+  description: All that as a text for people, at most 140 characters wide.
   type: str
   returned: success
 warnings:

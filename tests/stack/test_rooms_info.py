@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import io
 import json
 import os
 import subprocess
@@ -15,16 +16,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from ansible.module_utils.testing import patch_module_args
 from client import Client, MatrixError, wait_until
 from deployment import Deployment
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms import glob_as_like, glob_as_pattern
+from ansible_collections.synapse.tuning.plugins.modules import rooms_info
 
 pytestmark = pytest.mark.slow
 
-MODULE = "ansible_collections.synapse.tuning.plugins.modules.rooms_info"
 ODD_NAME = "100%_Off \\ ÜBER"
 
 
@@ -49,6 +51,12 @@ class Rooms:
             self.alice.send(self.ids["talk"], f"text {number}")
         self._as(self.alice, "leave", "left")
         self._as(self.alice, "upgrade", "old", new_version="10")
+        wait_until(
+            # They make indexes, and then the tables weigh more.
+            lambda: project.sql("SELECT count(*) FROM background_updates") == [["0"]],
+            seconds=180,
+            what="the background updates are done",
+        )
         wait_until(self._stats_are_done, seconds=60, what="the statistics follow")
 
     def _make(self, name: str) -> str:
@@ -69,22 +77,34 @@ class Rooms:
     # --- asking ---------------------------------------------------------------------------------
 
     def ask(self, **options: Any) -> dict[str, Any]:
-        """Run the module as a process, in the container's own database unless the options say otherwise."""
+        """Run the module, in the container's own database unless the options say otherwise."""
         if not {"login_host", "access_token", "project_dir"} & set(options):
             options["project_dir"] = str(self.project.directory)
+        said = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, patch_module_args({"limit": 100, **options}):
+            for name, value in self.project.engine.variables().items():
+                patch.setenv(name, value)
+            with contextlib.redirect_stdout(said), pytest.raises(SystemExit):
+                rooms_info.main()
+        return self._read(said.getvalue())
+
+    def ask_process(self, **options: Any) -> dict[str, Any]:
+        """The same as a process of its own, as Ansible runs it."""
         run = subprocess.run(
-            [sys.executable, "-m", MODULE],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": {"limit": 100, **options}}),
+            [sys.executable, "-m", rooms_info.__name__],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
             env={**self.project.engine.environment(), "PYTHONPATH": os.environ["ANSIBLE_COLLECTIONS_PATH"]},
             capture_output=True,
             text=True,
             check=False,
         )
-        assert run.stdout.strip().startswith("{"), run.stdout + run.stderr
-        answer = json.loads(run.stdout)
+        assert run.stderr == ""
+        return self._read(run.stdout)
+
+    def _read(self, said: str) -> dict[str, Any]:
+        answer = json.loads(said)
         answer.pop("invocation", None)
-        password = self.project.settings["POSTGRES_PASSWORD"]
-        assert password not in json.dumps(answer) and str(self.admin.token) not in json.dumps(answer)
+        assert self.project.settings["POSTGRES_PASSWORD"] not in said and str(self.admin.token) not in said
         return dict(answer)
 
     def api(self, **options: Any) -> dict[str, Any]:
@@ -357,6 +377,14 @@ def test_a_schema_that_lacks_something(rooms: Rooms, sampled: str) -> None:
     assert "order by another figure" in said
     rooms.project.execute("db", *lesser, "DROP TABLE state_groups_state CASCADE")
     assert "it has no table state_groups_state: set login_db" in rooms.refused(**rooms.login(login_db="lesser"))
+
+
+def test_as_a_process(rooms: Rooms) -> None:
+    answer = rooms.ask_process(project_dir=str(rooms.project.directory), limit=3)
+    assert answer["rooms"] == rooms.ask(limit=3)["rooms"] and "invocation" not in answer["table"]
+    assert [line.split()[0] for line in answer["table"].splitlines() if line.startswith("!")] == [
+        room["room_id"] for room in answer["rooms"]
+    ]
 
 
 # --- faults -------------------------------------------------------------------------------------

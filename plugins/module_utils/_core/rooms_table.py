@@ -14,7 +14,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.units import 
 
 __all__ = ["WIDTH", "rooms_table"]
 
-WIDTH = 132
+WIDTH = 140
 _UNKNOWN = "?"
 
 _COLUMNS = (
@@ -25,7 +25,7 @@ _COLUMNS = (
     Column("Events'", limit=10, right=True),
     Column("Current", limit=9, right=True),
     Column("Members", limit=9, right=True),
-    Column("Local", limit=12, right=True),
+    Column("Local", limit=13, right=True),
     Column("Last", limit=10, right=True),
 )
 
