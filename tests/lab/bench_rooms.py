@@ -26,17 +26,17 @@ import tempfile
 import time
 from typing import Any
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-FILL = pathlib.Path(__file__).with_name("many_rooms.sql")
-sys.path.insert(0, str(ROOT / "tests" / "stack"))
-# What shows the collection to Python and to the module's process.
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "stack"))
+# Its conftest makes a folder whose ansible_collections has this checkout.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import deployment
 import images
 from conftest import COLLECTIONS_PATH
 from engine import Engine
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FILL = pathlib.Path(__file__).with_name("many_rooms.sql")
 MODULE = "ansible_collections.synapse.tuning.plugins.modules.rooms_info"
 
 GOAL_SECONDS = 3.0
