@@ -144,14 +144,22 @@ class AdminApi:
         return self._call("DELETE", _path(_ADMIN, path), body=body)
 
     def room_of(self, alias: str) -> Optional[str]:
-        """The ID of the room that an alias stands for, by the directory that clients ask; None for an unknown alias."""
+        """The ID of the room that an alias stands for, by the directory that clients ask.
+
+        None for an alias that its server does not know, or whose server does not answer.
+        """
         try:
             answer = self._call("GET", _path("/_matrix/client/v3/directory/room", (alias,)))
         except AdminProblem as problem:
-            if problem.status == 404 and problem.errcode == "M_NOT_FOUND":
+            if (problem.status, problem.errcode) in ((404, "M_NOT_FOUND"), (502, "M_UNKNOWN")):
                 return None
             raise
         return str(answer["room_id"])
+
+    def server_name(self) -> str:
+        """The server's name, as it stands in the ID of the token's owner."""
+        answer = self._call("GET", "/_matrix/client/v3/account/whoami")
+        return str(answer["user_id"]).partition(":")[2]
 
     def _call(
         self,
@@ -284,7 +292,10 @@ def _path(base: str, segments: Any) -> str:
 # -- what was answered -------------------------------------------------------------------
 def _may_pass(problem: AdminProblem) -> bool:
     """Whether it is what a server looks like that is being restarted."""
-    return problem.status in _STARTING or (problem.status == 0 and not problem.errcode)
+    # Synapse's own 502 is about another server.
+    return (problem.status in _STARTING and not (problem.status == 502 and problem.errcode)) or (
+        problem.status == 0 and not problem.errcode
+    )
 
 
 def _read(error: urllib.error.HTTPError) -> bytes:

@@ -17,6 +17,7 @@ __all__ = [
     "ParameterError",
     "PlanError",
     "RecordError",
+    "RoomError",
     "ServiceError",
     "SourceError",
     "TuningError",
@@ -75,6 +76,10 @@ class AdminProblem(TuningError):
         self.status = status
         self.errcode = errcode
         self.retry_after = retry_after
+
+
+class RoomError(TuningError):
+    """A room that is not named as rooms are, that no alias stands for, or that cannot be changed as asked."""
 
 
 class ParameterError(TuningError):
