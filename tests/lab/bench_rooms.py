@@ -99,6 +99,7 @@ def measure(engine: Engine, login: dict[str, Any], *, runs: int) -> dict[str, An
             "peak_mebibytes": round(max(peak for _s, _processor, peak, _a in each) / 1024, 1),
             "percent": round(answer["percent"], 1),
             "matched": answer["matched"],
+            "load_average_after": round(os.getloadavg()[0], 1),
         }
         print(f"  {name}: {results[name]}", flush=True)
     return results
@@ -140,7 +141,7 @@ def markdown(result: dict[str, Any]) -> str:
     where, rows = result["machine"], result["rows"]
     cases = "\n".join(
         f"| {name} | {case['matched']:,} | **{case['fastest_seconds']:.2f} s** | {case['median_seconds']:.2f} s"
-        f" | {case['slowest_seconds']:.2f} s | {case['peak_mebibytes']:.0f} MiB |"
+        f" | {case['slowest_seconds']:.2f} s | {case['peak_mebibytes']:.0f} MiB | {case['load_average_after']} |"
         for name, case in result["cases"].items()
     )
     return f"""\
@@ -152,16 +153,16 @@ SPDX-License-Identifier: GPL-3.0-or-later
 
 Written by `tests/lab/bench_rooms.py` on {where["cores"]} cores and {where["memory_gib"]} GiB, {where["system"]},
 Python {where["python"]}, ansible-core {where["ansible_core"]}, psycopg {where["psycopg"]}, PostgreSQL
-{where["postgresql"]} on its stock settings in a container; load average before it: {where["load_average_before"]}, after
-it: {result["load_average_after"]}. The raw figures are in `rooms.json`.
+{where["postgresql"]} on its stock settings in a container; load average before it: {where["load_average_before"]}. The
+raw figures are in `rooms.json`.
 
 The database has Synapse's own schema, {rows["state_groups_state"]:,} rows of `state_groups_state`, {rows["events"]:,}
 events and {rows["current_state_events"]:,} current state events, in rooms of long-tailed sizes, in no order by room,
 never analyzed. A run is a whole process of `rooms_info`: start of Python, login, queries, the 20 heaviest rooms.
 {result["runs"]} runs each, after one to warm up.
 
-| ranked by, filtered by | rooms that match | fastest | median | slowest | peak memory of the module |
-| --- | --- | --- | --- | --- | --- |
+| ranked by, filtered by | rooms that match | fastest | median | slowest | peak memory of the module | load average |
+| --- | --- | --- | --- | --- | --- | --- |
 {cases}
 
 The goals are {GOAL_SECONDS:.0f} s on 2 cores and {GOAL_MEBIBYTES} MB. With a load average above the number of cores other
@@ -191,7 +192,6 @@ def main() -> None:
             project.remove()
     result = {
         "machine": where,
-        "load_average_after": round(os.getloadavg()[0], 1),
         "rows": rows,
         "seed": arguments.seed,
         "runs": arguments.runs,
