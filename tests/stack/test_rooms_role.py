@@ -1,124 +1,129 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbook rooms on a running deployment: it ranks, and purges nothing but what was named or confirmed."""
+"""The playbook rooms on a real server: it purges what was named, and nothing else."""
 
 from __future__ import annotations
 
-import pathlib
 from typing import Any
 
+import play
 import pytest
-from client import wait_until
+from client import Client
 from deployment import Deployment
-from engine import ROOT
-from play import environment
-from running import Run, ansible_playbook
+from running import Run
 
 pytestmark = pytest.mark.slow
 
-PLAYBOOK = ROOT / "playbooks" / "rooms.yml"
-
-
-class Server:
-    """A deployment with a room of each sort, and the playbook."""
-
-    def __init__(self, project: Deployment, folder: pathlib.Path) -> None:
-        self.project = project
-        self.admin = project.register("admin", admin=True)
-        self.alice = project.register("alice")
-        self.token = folder / "token"
-        self.token.write_text(str(self.admin.token), encoding="ascii")
-        self.token.chmod(0o600)
-        self.active = self._room("active", alias="lobby")
-
-    def _room(self, name: str, *, alias: str | None = None) -> str:
-        return self.alice.create_room(name=name, **({"room_alias_name": alias} if alias else {}))
-
-    def left(self, name: str) -> str:
-        """A room that everybody here has left."""
-        room = self._room(name)
-        for number in range(10):
-            self.alice.set_state(room, "org.example.state", {"n": number})
-        self.alice.call("POST", f"/_matrix/client/v3/rooms/{room}/leave", {})
-        return room
-
-    def run(self, *options: str, **variables: Any) -> Run:
-        given = {"project_dir": str(self.project.directory), "access_token_file": str(self.token), **variables}
-        run = ansible_playbook(
-            PLAYBOOK,
-            *options,
-            variables={f"synapse_tuning_{name}": value for name, value in given.items()},
-            environment=environment(self.project),
-        )
-        assert str(self.admin.token) not in run.output
-        return run
-
-    def rooms(self) -> set[str]:
-        return {row[0] for row in self.project.sql("SELECT room_id FROM rooms")}
+PLAYBOOK = play.PLAYBOOK.with_name("rooms.yml")
 
 
 @pytest.fixture(scope="module")
-def server(stock: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    made = Server(stock, tmp_path_factory.mktemp("token"))
-    # Synapse writes down who was here some seconds later.
-    seen = "SELECT count(*) FROM devices WHERE user_id = '@alice:localhost' AND last_seen IS NOT NULL"
-    wait_until(lambda: stock.sql(seen) == [["1"]], seconds=60, what="alice was seen")
+def admin(stock: Deployment) -> Client:
+    return stock.register("root", admin=True)
+
+
+@pytest.fixture(scope="module")
+def users(stock: Deployment) -> tuple[Client, Client]:
+    return stock.register("ada"), stock.register("ben")
+
+
+def rooms_of(stock: Deployment) -> set[str]:
+    return {row[0] for row in stock.sql("SELECT room_id FROM rooms")}
+
+
+@pytest.fixture(scope="module")
+def rooms(users: tuple[Client, Client]) -> dict[str, str]:
+    """One that both use, one of a single user's, and three that everybody has left."""
+    ada, ben = users
+    states = {"shared": 1, "alone": 5, "left": 30, "left too": 20, "left as well": 10}
+    made = {name: ada.create_room(name=name) for name in states}
+    ada.call("PUT", "/_matrix/client/v3/directory/room/%23friends:localhost", {"room_id": made["shared"]})
+    ben.join(made["shared"])
+    for name, number in states.items():
+        for each in range(number):
+            ada.set_state(made[name], "org.example.colour", {"number": each}, state_key=str(each))
+        if name.startswith("left"):
+            ada.call("POST", f"/_matrix/client/v3/rooms/{made[name]}/leave", {})
     return made
 
 
-def test_nothing_is_purged_that_was_not_named(server: Server) -> None:
-    room = server.left("not named")
-    before = server.rooms()
-    alone = server.run().must_succeed()
-    assert alone.changed == 0 and room in alone.output and "Purging all of them would free" in alone.output
-    unconfirmed = server.run(rooms_filter={"no_local_members": True}).must_succeed()
-    assert unconfirmed.changed == 0 and "the filter matches 1 more" in unconfirmed.output
-    assert server.rooms() == before
+def look_after(stock: Deployment, admin: Client, *options: str, **more: Any) -> Run:
+    variables = {"access_token": admin.token, **{f"rooms_{name}": value for name, value in more.items()}}
+    return play.tune(stock, None, *options, playbook=PLAYBOOK, **variables)
 
 
-def test_a_named_room_is_purged_once(server: Server) -> None:
-    room, other = server.left("named"), server.left("other")
-    checked = server.run("--check", rooms_purge=[room]).must_succeed()
-    assert f"would purge {room}" in checked.output and room in server.rooms()
-    done = server.run(rooms_purge=[room]).must_succeed()
-    assert done.changed and f"purge {room}" in done.output and " 0 are left of these rooms" in done.output
-    assert "Memory comes back only when Synapse is restarted" in done.output
-    assert room not in server.rooms() and other in server.rooms()
-    assert server.run(rooms_purge=[room]).must_succeed().changed == 0
+def test_what_is_not_named_is_not_purged(stock: Deployment, admin: Client, rooms: dict[str, str]) -> None:
+    before = rooms_of(stock)
+    run = look_after(stock, admin).must_succeed()
+    assert run.changed == 0
+    assert all(room in run.stdout for room in rooms.values())
+    assert "Nothing is purged: name rooms in synapse_tuning_rooms_purge" in run.stdout
+    # A filter narrows the table, and takes a word more to purge.
+    run = look_after(stock, admin, filter={"no_local_members": True}).must_succeed()
+    assert rooms["left"] in run.stdout and rooms["alone"] not in run.stdout
+    assert "synapse_tuning_rooms_confirm=true" in run.stdout
+    # And so with check mode, which is believed.
+    run = look_after(stock, admin, "--check", purge=[rooms["left"]]).must_succeed()
+    assert f"{rooms['left']} would be purged, which returns about " in run.stdout
+    assert rooms_of(stock) == before
 
 
-def test_a_named_room_that_must_stay_fails_before_anything_is_purged(server: Server) -> None:
-    room, protected = server.left("to purge"), server.left("protected")
-    before = server.rooms()
-    for variables, said in (
-        ({"rooms_purge": [room, server.active]}, "1 users of this server are active in it, more than 0"),
-        ({"rooms_purge": [room, protected], "rooms_protect": [protected]}, "it is protected"),
-        (
-            {
-                "rooms_purge": [room, server.active],
-                "rooms_protect": ["#lobby:localhost"],
-                "rooms_max_active_local_users": 9,
-            },
-            "it is protected",
-        ),
-        ({"rooms_purge": [room], "rooms_protect": ["#loby:localhost"]}, "names aliases that lead to no room"),
-    ):
-        run = server.run(**variables)
-        assert run.returncode != 0 and said in run.message, run.output
-        assert server.rooms() == before
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"purge": ["shared"]}, "2 active local users are in it, and 1 may be"),
+        ({"purge": ["shared"], "protect": ["#friends:localhost"]}, "it is protected by synapse_tuning_rooms_protect"),
+        ({"purge": ["alone"], "protect": ["#nobody:localhost"]}, "#nobody:localhost in synapse_tuning_rooms_protect"),
+        ({"purge": ["#nobody:localhost"]}, "#nobody:localhost leads to no room here; nothing was purged"),
+        ({"purge": ["alone"], "filter": {"tombstoned": True}}, "Give either synapse_tuning_rooms_purge or"),
+        ({"purge": ["alone"], "at_once": 6}, "synapse_tuning_rooms_at_once must be 1 to 5"),
+    ],
+)
+def test_what_may_not_be_purged_is_refused(
+    stock: Deployment, admin: Client, rooms: dict[str, str], given: dict[str, Any], said: str
+) -> None:
+    before = rooms_of(stock)
+    by_id = {name: [rooms.get(each, each) for each in given[name]] for name in ("purge", "protect") if name in given}
+    run = look_after(stock, admin, **{**given, **by_id})
+    assert run.returncode != 0
+    assert said in run.message
+    assert rooms_of(stock) == before
 
 
-def test_a_confirmed_filter_purges_what_it_matches_and_leaves_out_what_must_stay(server: Server) -> None:
-    rooms = [server.left(f"batch {number}") for number in range(3)]
-    kept = server.left("batch kept")
-    by_id = server.run(
-        rooms_filter={"no_local_members": True},
-        rooms_confirm=True,
-        rooms_at_once=2,
-        rooms_protect=[kept],
-        rooms_restart=True,
-    ).must_succeed()
-    assert f"keep {kept}: it is protected" in by_id.output
-    assert kept in server.rooms() and not set(rooms) & server.rooms() and server.active in server.rooms()
-    assert "Synapse is restarted now" in by_id.output
-    server.project.wait()
+def test_what_fails_is_said_and_the_others_go_on(
+    stock: Deployment, users: tuple[Client, Client], rooms: dict[str, str]
+) -> None:
+    ada, _ben = users
+    run = look_after(stock, ada, purge=[rooms["left"], rooms["left too"]])
+    assert run.returncode != 0
+    assert "lets only its administrators do this" in run.message
+    assert rooms_of(stock) >= set(rooms.values())
+
+
+def test_rooms_that_are_named_are_purged(stock: Deployment, admin: Client, rooms: dict[str, str]) -> None:
+    before = rooms_of(stock)
+    named = [rooms["left"], rooms["alone"], "!gone:localhost"]
+    started = play.started(stock)
+    run = look_after(stock, admin, purge=named, restart=True).must_succeed()
+    assert before - rooms_of(stock) == {rooms["left"], rooms["alone"]}
+    assert stock.sql(f"SELECT count(*) FROM state_groups_state WHERE room_id = '{rooms['left']}'") == [["0"]]
+    assert f"{rooms['alone']} is purged, 1 local user was made to leave; about " in run.stdout
+    assert "!gone:localhost is not there" in run.stdout
+    assert str(admin.token) not in run.output
+    now = play.started(stock)
+    assert (now["db"] == started["db"], now["synapse"] == started["synapse"]) == (True, False)
+    assert admin.server_version()
+    # All of it again: there is nothing left to do, and nothing to restart for.
+    again = look_after(stock, admin, purge=named, restart=True).must_succeed()
+    assert again.changed == 0 and play.started(stock) == now
+
+
+def test_a_filter_purges_what_it_matches_once_confirmed(
+    stock: Deployment, admin: Client, rooms: dict[str, str]
+) -> None:
+    before = rooms_of(stock)
+    # The heavier one is protected, and the run goes on without it.
+    given = {"filter": {"no_local_members": True}, "confirm": True, "protect": [rooms["left too"]]}
+    run = look_after(stock, admin, **given).must_succeed()
+    assert before - rooms_of(stock) == {rooms["left as well"]}
+    assert f"{rooms['left too']} is kept: it is protected" in run.stdout

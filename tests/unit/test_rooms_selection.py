@@ -1,77 +1,91 @@
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Only rooms that were named or confirmed are purged, and never a protected one."""
+"""Which rooms may be purged, and what is said of them afterwards."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms_selection import select
+from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms_estimate import DISK_NOTE, MEMORY_NOTE
+from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms_selection import purgeable, purged
 
-COUNTS = st.one_of(st.none(), st.integers(0, 4))
-ROOMS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "room_id": st.sampled_from(["!a:x", "!b:x", "!c:x", "!d:x"]),
-            "canonical_alias": st.sampled_from([None, "#a:x", "#b:x"]),
-            "active_local_members": COUNTS,
-            "local_members": COUNTS,
-        }
-    ),
-    unique_by=lambda room: room["room_id"],
+
+def room(room_id: str, **known: Any) -> dict[str, Any]:
+    return {"room_id": room_id, "active_local_members": 0, "local_members": 0, "known": True, **known}
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [
+        ({}, None),
+        ({"active_local_members": 1, "local_members": 40}, None),
+        ({"active_local_members": 2}, "2 active local users are in it, and 1 may be"),
+        # Not known who is active: then everybody may be.
+        ({"active_local_members": None, "local_members": 2}, "2 local users are in it, and 1 may be"),
+        ({"active_local_members": None, "local_members": 1}, None),
+        ({"active_local_members": None, "local_members": None}, "it is not known how many local users are in it"),
+        ({"canonical_alias": "#kept:x"}, "it is protected by synapse_tuning_rooms_protect"),
+        ({"canonical_alias": "#other:x"}, None),
+        ({"known": False}, "Synapse does not know it any more, so its admin API cannot purge what is left of it"),
+    ],
 )
+def test_what_may_be_purged(known: dict[str, Any], reason: str | None) -> None:
+    given = room("!a:x", **known)
+    kept = [] if reason is None else [{"room_id": "!a:x", "reason": reason}]
+    assert purgeable([given], protect=["!b:x", "#kept:x"], max_active_local_members=1) == {
+        "purge": [given] if reason is None else [],
+        "keep": kept,
+    }
 
 
-def room(room_id: str = "!a:x", **figures: Any) -> dict[str, Any]:
-    return {"room_id": room_id, "canonical_alias": None, "active_local_members": 0, "local_members": 0, **figures}
+def test_a_protected_id_and_the_order() -> None:
+    rooms = [room("!a:x"), room("!b:x"), room("!c:x")]
+    found = purgeable(rooms, protect=["!b:x"], max_active_local_members=0)
+    assert [each["room_id"] for each in found["purge"]] == ["!a:x", "!c:x"]
+    assert [each["room_id"] for each in found["keep"]] == ["!b:x"]
 
 
-@given(
-    named=ROOMS,
-    matched=ROOMS,
-    protect=st.lists(st.sampled_from(["!a:x", "!b:x", "#a:x", "#b:x"])),
-    most=st.integers(0, 3),
-    confirmed=st.booleans(),
-)
-def test_nothing_is_purged_that_must_stay(
-    named: list[dict[str, Any]], matched: list[dict[str, Any]], protect: list[str], most: int, confirmed: bool
-) -> None:
-    found = select(named, matched, protect=protect, max_active=most, confirmed=confirmed)
-    ids = [each["room_id"] for each in found.purge]
-    assert len(ids) == len(set(ids))
-    allowed = {each["room_id"] for each in named} | ({each["room_id"] for each in matched} if confirmed else set())
-    assert set(ids) <= allowed and not set(ids) & set(protect)
-    for each in found.purge:
-        assert each["canonical_alias"] not in protect
-        active = each["active_local_members"]
-        assert (each["local_members"] if active is None else active) <= most
-    everything = {each["room_id"] for each in [*named, *matched]}
-    assert len(everything) == len(ids) + len(found.refused) + len(found.kept) + found.unconfirmed
+ESTIMATE = {"disk_note": DISK_NOTE, "memory_note": MEMORY_NOTE}
 
 
-def test_reasons() -> None:
-    named = [
-        room("!a:x"),
-        room("!b:x", active_local_members=3),
-        room("!c:x", active_local_members=None, local_members=1),
+def test_what_is_said_afterwards() -> None:
+    before = {
+        "rooms": [room("!a:x", estimate={"rows": 12_000}), room("!b:x", estimate={"rows": 5}), room("!c:x")],
+        "absent": ["!gone:x"],
+        "estimate": ESTIMATE,
+    }
+    left = {"rooms": [room("!a:x", estimate={"rows": 100}), room("!b:x", estimate={"rows": 5})]}
+    outcomes = [
+        {"room_id": "!a:x", "changed": True, "failed": False, "kicked_users": ["@ada:x"]},
+        # Of a loop an item that failed may say nothing else.
+        {"item": {"room_id": "!b:x"}, "failed": True, "msg": "Synapse says no"},
+        {"room_id": "!c:x", "changed": False},
     ]
-    found = select(named, [], protect=["!a:x"], max_active=2, confirmed=False)
-    assert [each["room_id"] for each in found.purge] == ["!c:x"]
-    assert found.refused == (
-        "!a:x: it is protected",
-        "!b:x: 3 users of this server are active in it, more than 2",
-    )
-    unknown = select(
-        [room(active_local_members=None, local_members=None)], [], protect=[], max_active=9, confirmed=True
-    )
-    assert not unknown.purge and "not known how many" in unknown.refused[0]
+    keep = [{"room_id": "!d:x", "reason": "it is protected"}]
+    result = purged(outcomes, chosen=before, keep=keep, left=left)
+    assert (result["purged"], result["kept"], result["absent"]) == (["!a:x"], keep, ["!gone:x"])
+    assert result["failed"] == ["!b:x was not purged: Synapse says no"]
+    assert result["lines"] == [
+        "!d:x is kept: it is protected",
+        "!gone:x is not there, it may have been purged before",
+        "!a:x is purged, 1 local user was made to leave; about 12,000 rows were to come back, 11,900 did",
+        "!c:x had gone already",
+        f"The disk: {DISK_NOTE}",
+        f"The memory: {MEMORY_NOTE}; synapse_tuning_rooms_restart=true restarts it afterwards",
+        "!b:x was not purged: Synapse says no",
+    ]
 
 
-def test_a_filter_waits_to_be_confirmed() -> None:
-    matched = [room("!a:x"), room("!b:x", active_local_members=1)]
-    waiting = select([], matched, protect=[], max_active=0, confirmed=False)
-    assert (len(waiting.purge), waiting.unconfirmed, len(waiting.kept)) == (0, 1, 1)
-    assert len(select([], matched, protect=[], max_active=0, confirmed=True).purge) == 1
+def test_without_figures_and_in_check_mode() -> None:
+    before = {"rooms": [room("!a:x", estimate={"rows": None})], "estimate": ESTIMATE}
+    outcomes = [{"room_id": "!a:x", "changed": True, "kicked_users": []}]
+    known = purged(outcomes, chosen=before, keep=[], left={"rooms": []})
+    assert known["lines"][0] == "!a:x is purged, 0 local users were made to leave"
+    counted = {**before, "rooms": [room("!a:x", estimate={"rows": 7})]}
+    checked = purged(outcomes, chosen=counted, keep=[], left=counted, check_mode=True)
+    assert checked["lines"][0] == "!a:x would be purged, which returns about 7 rows"
+    assert purged([], chosen={**before, "rooms": []}, keep=[], left={"rooms": []})["lines"] == [
+        "No room was to be purged"
+    ]
