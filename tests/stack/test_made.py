@@ -4,7 +4,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
+import sys
+from typing import Any
 
 import images
 import play
@@ -114,3 +119,65 @@ def test_it_can_be_had_again(made: Made) -> None:
     made.restore()
     assert _rows(made) == made.manifest["rows"]
     assert made.heavy in made.user("alice").sync()["rooms"]["join"]
+
+
+def _module(made: Made, name: str, **options: Any) -> dict[str, Any]:
+    """What a module returns that asks the deployment as its administrator."""
+    token = {} if name != "room" else {"access_token": made.user("admin").token}
+    arguments = {"project_dir": str(made.project.directory), **token, **options}
+    run = subprocess.run(
+        [sys.executable, "-m", f"ansible_collections.synapse.tuning.plugins.modules.{name}"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+        env={**made.project.engine.environment(), "PYTHONPATH": os.environ["ANSIBLE_COLLECTIONS_PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    answer: dict[str, Any] = json.loads(run.stdout)
+    assert not answer.get("failed"), answer
+    return answer
+
+
+_TABLES = ("state_groups_state", "events", "event_json")
+
+
+def _counted(made: Made, table: str) -> dict[str, int]:
+    """How many rows each room has in a table."""
+    rows = made.project.sql(f"SELECT room_id, count(*) FROM {table} GROUP BY room_id")
+    return {room: int(count) for room, count in rows}
+
+
+def test_the_ranking_is_the_truth(made: Made) -> None:
+    answer = _module(made, "rooms_info", limit=100)
+    counted = _counted(made, "state_groups_state")
+    assert [(room["room_id"], room["state_rows"]) for room in answer["rooms"]] == sorted(
+        counted.items(), key=lambda each: (-each[1], each[0])
+    )
+    assert answer["rooms"][0]["room_id"] == made.heavy
+    events = _counted(made, "events")
+    assert {room["room_id"]: room["events"] for room in answer["rooms"]} == events
+    # And of pages by chance the heaviest is still the heaviest, at about what it has.
+    sampled = _module(made, "rooms_info", limit=1, sample_above=50_000)
+    assert sampled["sampled"] and sampled["rooms"][0]["room_id"] == made.heavy
+    assert sampled["rooms"][0]["state_rows"] == pytest.approx(counted[made.heavy], rel=0.25)
+
+
+def test_purging_the_heaviest_returns_what_was_estimated(made: Made) -> None:
+    estimate = _module(made, "rooms_info", limit=1, sample_above=50_000)["rooms"][0]["estimate"]["rows"]
+    before = {table: _counted(made, table) for table in _TABLES}
+    bystander = made.user("bob")
+    with play.Syncing(bystander) as syncing:
+        answer = _module(made, "room", room=made.heavy)
+        room = bystander.create_room()
+        bystander.send(room, "after it")
+    after = {table: _counted(made, table) for table in _TABLES}
+    # Everybody here was made to leave, and whoever else is on the server noticed nothing.
+    assert answer["changed"] and len(answer["kicked_users"]) >= 2000 and answer["failed_to_kick_users"] == []
+    assert syncing.outages == [] and syncing.texts == ["after it"]
+    returned = sum(before[table][made.heavy] - after[table].get(made.heavy, 0) for table in _TABLES)
+    assert returned == pytest.approx(estimate, rel=0.25)
+    # Nobody else lost a row of state.
+    assert [
+        room for room, rows in before["state_groups_state"].items() if after["state_groups_state"].get(room) != rows
+    ] == [made.heavy]
+    assert not _module(made, "room", room=made.heavy)["changed"]
