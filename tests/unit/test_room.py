@@ -195,6 +195,13 @@ def test_a_purge() -> None:
     assert done.as_data()["kicked_users"] == ["@a:example.org"]
 
 
+@pytest.mark.parametrize("state", ["absent", "forgotten"])
+def test_a_room_that_is_gone_is_fine(state: str) -> None:
+    api = deleting(**{"v1/rooms/ROOM": GONE})
+    done = run(api, state=state)
+    assert not done.changed and not done.exists and api.sent == []
+
+
 def test_a_synapse_that_is_away_is_followed_further() -> None:
     api = deleting(**{STATUS: [status("active"), AWAY, AWAY, AdminProblem("failed", status=500), status("complete")]})
     done = run(api)
