@@ -18,6 +18,8 @@ description:
     already under way for the room is followed, and no second one is started.
   - A Synapse that is restarted meanwhile takes the task up again, and is waited for. That takes it up to a minute, and two
     more where it was killed, as its locks have to expire.
+  - A Synapse that has just started refers to rooms in which something has happened last, and a purge fails then. The
+    module begins such a purge again, for about a minute.
   - B(What is purged is gone), and comes back only where another server of the room still has it.
 options:
   room:

@@ -276,7 +276,9 @@ def test_synapse_is_restarted_while_it_purges(
         False,
         "complete",
     ) and "follow" not in answer
-    assert tasks(admin, room_id) == ["complete"] and rows(stock, room_id) == 0
+    # A Synapse that has just started refers to the room for a while; then the first purge fails, and another follows.
+    assert tasks(admin, room_id)[-1] == "complete" and rows(stock, room_id) == 0
+    assert answer["kicked_users"] == [user.user_id]
     assert (admin.token or "") not in output + json.dumps(answer)
 
 
