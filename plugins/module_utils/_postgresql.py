@@ -126,18 +126,23 @@ class PsycopgServer:
         return bool(self._connection.closed)
 
     @property
+    def connection(self) -> Any:
+        """psycopg's own connection, for adapters that read other things than parameters; use it within C(said)."""
+        return self._connection
+
+    @property
     def database(self) -> str:
         """The database of this session."""
         return str(self._connection.info.dbname)
 
     def text(self, statement: str) -> str:
         """The only field of the only row."""
-        with self._said("PostgreSQL does not answer"):
+        with self.said("PostgreSQL does not answer"):
             return str(self._rows(statement)[0][0])
 
     def lock(self) -> None:
         """Keep other runs out until the session ends, or give up after a while."""
-        with self._said("Another run is changing this server's parameters, run again once it is done"):
+        with self.said("Another run is changing this server's parameters, run again once it is done"):
             with self._connection.transaction():
                 self._connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
                 self._connection.execute("SELECT pg_catalog.pg_advisory_lock(%s)", (_LOCK,))
@@ -147,7 +152,7 @@ class PsycopgServer:
 
         Where the role is no superuser, only what it can see: nothing of the files.
         """
-        with self._said("PostgreSQL did not say what it is set to"):
+        with self.said("PostgreSQL did not say what it is set to"):
             superuser = self._connection.info.parameter_status("is_superuser") == "on"
             user = self._rows("SELECT current_user")[0][0]
             settings = self._rows(_SETTINGS)
@@ -173,7 +178,7 @@ class PsycopgServer:
         """The tables' own options; one that is not there is left out."""
         found = {}
         for table in tables:
-            with self._said(f"Cannot look up the table {table}"):
+            with self.said(f"Cannot look up the table {table}"):
                 rows = self._rows(
                     "SELECT relkind, reloptions FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(%s)",
                     (_table(table).as_string(self._connection),),
@@ -189,7 +194,7 @@ class PsycopgServer:
         """Have PostgreSQL judge the values, on an empty temporary table that is never committed."""
         given = {change.option: change.planned for change in changes if change.planned is not None}
         for option, value in given.items():
-            with self._said(f"{option} cannot be {value!r}"):
+            with self.said(f"{option} cannot be {value!r}"):
                 with self._connection.transaction(force_rollback=True):
                     self._connection.execute(
                         psycopg.sql.SQL("CREATE TEMPORARY TABLE synapse_tuning_trial () WITH ({} = {})").format(
@@ -205,12 +210,12 @@ class PsycopgServer:
         else:
             parts = psycopg.sql.SQL(", ").join(map(psycopg.sql.Literal, elements(name, value)))
             statement = psycopg.sql.SQL("ALTER SYSTEM SET {} = {}").format(identifier, parts)
-        with self._said(f"PostgreSQL refused {name} = {value!r}"):
+        with self.said(f"PostgreSQL refused {name} = {value!r}"):
             self._connection.execute(statement)
 
     def set_options(self, changes: Sequence[OptionChange]) -> None:
         """ALTER TABLE SET and RESET: all of them, or none."""
-        with self._said("PostgreSQL refused a table's settings"), self._connection.transaction():
+        with self.said("PostgreSQL refused a table's settings"), self._connection.transaction():
             # VACUUM holds the same lock, sometimes for hours.
             self._connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
             for change in changes:
@@ -223,7 +228,7 @@ class PsycopgServer:
 
     def reload(self) -> None:
         """Have PostgreSQL read its files again, and wait until this session has, too."""
-        with self._said("PostgreSQL did not reload"):
+        with self.said("PostgreSQL did not reload"):
             before = self._rows("SELECT pg_catalog.pg_conf_load_time()")
             self._connection.execute("SELECT pg_catalog.pg_reload_conf()")
             deadline = time.monotonic() + _RELOAD_WAIT
@@ -237,7 +242,7 @@ class PsycopgServer:
         return list(self._connection.execute(query, values or None).fetchall())
 
     @contextlib.contextmanager
-    def _said(self, what: str) -> Iterator[None]:
+    def said(self, what: str) -> Iterator[None]:
         """Turn psycopg's errors into one line, without secrets."""
         try:
             yield
