@@ -68,10 +68,17 @@ _LEVELS = (
 )
 # As the compressor itself looks for it.
 _NEXT = """
-SELECT min(g.id) FROM (
-    SELECT g.id FROM state_groups g {join} WHERE {pending} AND g.id >= {lowest} ORDER BY g.id LIMIT 1
-) g
+SELECT g.id FROM state_groups g LEFT JOIN state_compressor_progress p ON p.room_id = g.room_id
+WHERE (p.last_compressed IS NULL OR g.id > p.last_compressed)
+    AND g.id >= (SELECT lowest_uncompressed_group FROM state_compressor_total_progress)
+ORDER BY g.id LIMIT 1
 """
+_PASSED = """
+SELECT count(*) FILTER (WHERE g.id <= p.last_compressed), count(*)
+FROM state_groups g LEFT JOIN state_compressor_progress p ON p.room_id = g.room_id
+"""
+# Counting this many is done in a second.
+_COUNTED_GROUPS = 2_000_000
 _JOIN = "LEFT JOIN state_compressor_progress p ON p.room_id = g.room_id"
 _NOT_DONE = "(p.last_compressed IS NULL OR g.id > p.last_compressed)"
 _SIZE = """
@@ -173,19 +180,27 @@ class StateDatabase:
             )
         )
 
+    def next_group(self) -> Optional[int]:
+        """The lowest state group that the compressor has not been at; None where nothing is left for it."""
+        if not self._started():
+            return self._integer("SELECT min(id) FROM state_groups")
+        return self._integer(_NEXT)
+
     def percent(self) -> float:
         """How much of the state groups the compressor is through with; 100 where nothing is left for it."""
-        started = self._started()
-        values = {
-            "join": _JOIN if started else "",
-            "pending": _NOT_DONE if started else "true",
-            "lowest": "(SELECT lowest_uncompressed_group FROM state_compressor_total_progress)" if started else "0",
-        }
-        upcoming = self._value(_NEXT.format(**values))
+        upcoming = self.next_group()
         if upcoming is None:
             return 100.0
+        if not self._started():
+            return 0.0
         first, last = self._rows("SELECT min(id), max(id) FROM state_groups")[0]
-        return round(min(99.9, 100 * (upcoming - first) / max(1, last - first + 1)), 1)
+        groups = last - first + 1
+        if groups <= _COUNTED_GROUPS:
+            passed, groups = self._rows(_PASSED)[0]
+        else:
+            # Less than it is, since other rooms may be further on.
+            passed = upcoming - first
+        return round(min(99.9, 100 * passed / groups), 1)
 
     def chunks(self, *, size: int, number: int) -> List[Chunk]:
         """What the compressor will take, in its order."""
@@ -240,7 +255,7 @@ class StateDatabase:
 
     def previous(self, group: int) -> Optional[int]:
         """The group that it stands on."""
-        return self._optional("SELECT prev_state_group FROM state_group_edges WHERE state_group = %s", group)
+        return self._integer("SELECT prev_state_group FROM state_group_edges WHERE state_group = %s", group)
 
     def _started(self) -> bool:
         """Whether the compressor's tables are there."""
@@ -260,6 +275,6 @@ class StateDatabase:
     def _value(self, query: str, *values: Any) -> Any:
         return self._rows(query, *values)[0][0]
 
-    def _optional(self, query: str, *values: Any) -> Any:
+    def _integer(self, query: str, *values: Any) -> Optional[int]:
         rows = self._rows(query, *values)
-        return rows[0][0] if rows else None
+        return None if not rows or rows[0][0] is None else int(rows[0][0])

@@ -287,7 +287,7 @@ def _begin(request: Request, around: Surroundings, database: StateDatabase, plac
     """Look at the table, and refuse now what could not be done in the end."""
     before = database.size(count_up_to=request.count_up_to)
     free = around.disk(place)
-    pending = database.percent() < 100
+    pending = database.next_group() is not None
     _check_rewrite(request, around, database, place=place, free=free, size=before, pending=pending)
     return State(began=time.time(), before=before, free=free.free)
 
@@ -299,7 +299,7 @@ def _chunks(request: Request, database: StateDatabase, runner: Runner, state: St
         seconds = state.began + duration_seconds(request.time_limit) - time.time()
         if left <= 0:
             return replace(state, ended_by="chunks")
-        if database.percent() >= 100:
+        if database.next_group() is None:
             return replace(state, ended_by="nothing left")
         if seconds <= 0:
             return replace(state, ended_by="time limit")

@@ -33,8 +33,8 @@ __all__ = [
 # Entries of state that a model remembers; what it forgot it asks for again. 100 bytes each, about.
 _REMEMBERED = 250_000
 # Chunks in a row, where only some are looked at: the model needs a few to be like a run that came all the way.
-_IN_A_ROW = 4
-_FEWEST = 5
+_IN_A_ROW = 2
+_FEWEST = 12
 
 
 class CompressionProblem(TuningError):

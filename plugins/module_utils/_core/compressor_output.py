@@ -23,7 +23,10 @@ _ADVICE = (
     ),
     (("No space left on device",), "make room on the database's disk and run again"),
     (("terminating connection", "Connection refused", "connection closed"), "see PostgreSQL's log and run again"),
-    (("executable file not found", "no such file or directory"), "set image to one that has synapse_auto_compressor"),
+    (
+        ("executable file not found", "synapse_auto_compressor: not found"),
+        "set image to one that has synapse_auto_compressor",
+    ),
     (("permission denied",), "let login_user own Synapse's tables, or log in as their owner"),
 )
 
