@@ -294,6 +294,7 @@ def _begin(request: Request, around: Surroundings, database: StateDatabase, plac
 
 def _chunks(request: Request, database: StateDatabase, runner: Runner, state: State, *, until: float) -> State:
     """Call the compressor until the slice, the chunks, the time or what is to be compressed is used up."""
+    called = False
     while True:
         left = request.number_of_chunks - state.chunks
         seconds = state.began + duration_seconds(request.time_limit) - time.time()
@@ -306,11 +307,13 @@ def _chunks(request: Request, database: StateDatabase, runner: Runner, state: St
         wanted = left
         if request.slice:
             here = until - time.monotonic()
-            if state.chunks and here < max(1.0, state.pace):
+            # One call in any case: a chunk may take longer than a slice.
+            if called and here < max(1.0, state.pace):
                 return state
             # Twice as much as last time at most: how long a chunk takes differs from room to room.
             wanted = min(left, max(1, int(here / state.pace))) if state.pace else 1
         start = time.monotonic()
+        called = True
         output = runner.run(wanted, seconds=seconds)
         took = time.monotonic() - start
         told = done(output.text)
@@ -327,8 +330,6 @@ def _chunks(request: Request, database: StateDatabase, runner: Runner, state: St
             return replace(state, chunks=state.chunks - taken, ended_by="time limit")
         if taken < wanted:
             return replace(state, ended_by="nothing left")
-        if request.slice and time.monotonic() >= until:
-            return state
 
 
 def _unfinished(request: Request, database: StateDatabase, state: State, note: str) -> Dict[str, Any]:
