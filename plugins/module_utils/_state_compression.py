@@ -193,9 +193,10 @@ def look(request: Request) -> Dict[str, Any]:
         rows = max(0, before.rows - saved)
         action, reason = _vacuum_of(request, database, size=replace(before, rows=rows), chunks=expected.chunks)
         table_bytes, index_bytes = before.table_bytes, before.index_bytes
-        if action in _REWRITES and before.rows:
+        if action in _REWRITES and table_bytes:
             table_bytes = min(table_bytes, vacuum.packed_bytes(rows=rows, width=database.row_width()))
-            index_bytes = min(index_bytes, round(index_bytes * rows / before.rows))
+            # Their gaps are about those of the table.
+            index_bytes = round(index_bytes * table_bytes / before.table_bytes)
         after = replace(before, rows=rows, table_bytes=table_bytes, index_bytes=index_bytes)
         return {
             "changed": expected.chunks > 0 or action in _REWRITES,

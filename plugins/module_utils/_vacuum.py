@@ -25,7 +25,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import 
 __all__ = ["Repack", "check_room", "vacuum_analyze", "vacuum_full"]
 
 _TRIES = 3
-_PAUSE = 5
+_PAUSE = 2
 
 
 def check_room(place: Location, disk: Disk, *, size: int) -> None:

@@ -148,7 +148,7 @@ def wheel(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> pathlib.P
     (packages,) = (folder / "lib").glob("python*/site-packages")
     made = engine.docker("create", "ghcr.io/matrix-org/rust-synapse-compress-state", "true").stdout.strip()
     try:
-        source = "/opt/compressor/lib/python3.11/site-packages/synapse_auto_compressor"
+        source = "/opt/compressor/lib/python3.11/site-packages/synapse_auto_compressor.abi3.so"
         engine.docker("cp", f"{made}:{source}", str(packages))
     finally:
         engine.docker("rm", made)
@@ -224,7 +224,7 @@ def first_full_state(stock: Stock, room: str) -> int:
 
 
 def test_killed_in_the_middle_and_run_again(stock: Stock, expected: dict[str, Any], tmp_path: pathlib.Path) -> None:
-    states, rows = stock.states(), stock.rows()
+    states = stock.states()
     group = first_full_state(stock, stock.rooms[0])
     with held(stock, f"SELECT 1 FROM state_groups_state WHERE state_group = {group} FOR UPDATE"):
         process = stock.start()
@@ -238,6 +238,9 @@ def test_killed_in_the_middle_and_run_again(stock: Stock, expected: dict[str, An
         (left,) = stock.containers()
         stock.project.engine.docker("kill", "--signal", "KILL", left)
     assert stock.begun() and stock.states() == states
+    # Some state groups are written anew already.
+    rows = stock.rows()
+    assert rows != expected["before"]["rows"]
 
     # The next one removes the container, and does what was left in slices.
     follow: dict[str, Any] | None = None
@@ -284,11 +287,7 @@ def test_the_wheel_gets_the_password_where_nobody_sees_it(stock: Stock, wheel: p
     )
     assert pending == 3
     password = stock.project.settings["POSTGRES_PASSWORD"]
-    with held(stock, "LOCK TABLE state_compressor_progress IN ACCESS EXCLUSIVE MODE"):
-        process = stock.start(runtime="wheel", wheel_python=str(wheel), slice=0)
-        time.sleep(0.1)
-    output = process.communicate()[0]
-    told = json.loads(output)
+    told, output = stock.run(runtime="wheel", wheel_python=str(wheel))
     assert (told["changed"], told["chunks"], told["ended_by"]) == (True, 1, "nothing left"), output
     assert stock.rows() == rows + 3 - told["saved_rows"] and password not in output
 
@@ -361,7 +360,8 @@ def test_the_disk_gets_it_back_where_there_is_room(stock: Stock) -> None:
     told = stock.run(vacuum="full", window=window(0)).answer
     assert (told["changed"], told["vacuum"]["done"], told["before"]["bytes"]) == (True, "full", size)
     assert told["after"]["bytes"] == stock.size() < 0.75 * size
-    assert planned["after"]["bytes"] == pytest.approx(stock.size(), rel=0.15)
+    # PostgreSQL has the table's width from ANALYZE, and its indexes are guessed.
+    assert planned["after"]["table_bytes"] == pytest.approx(told["after"]["table_bytes"], rel=0.15)
     assert told["disk"]["after"] > told["disk"]["before"] and stock.rows() == rows
     # And not again for nothing.
     again = stock.run(vacuum="full").answer
