@@ -443,7 +443,7 @@ def _check_rewrite(
     if request.vacuum not in _REWRITES or _outside(request) or not (pending or _worth(database, size)):
         return
     if request.vacuum == "repack":
-        _repack(around, database).check(database.server)
+        _repack(around, database).check(database.server, TABLE)
     if request.free_space_check:
         check_room(place, free, size=size.bytes)
 

@@ -24,6 +24,15 @@ from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import 
 
 __all__ = ["Repack", "check_room", "vacuum_analyze", "vacuum_full"]
 
+# An index that says which row is which, as pg_repack has to know.
+_UNIQUE = """
+SELECT 1 FROM pg_catalog.pg_index i
+WHERE i.indrelid = %s::pg_catalog.regclass AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM unnest(i.indkey) k LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k
+        WHERE a.attnotnull IS NOT TRUE
+    )
+"""
 _TRIES = 3
 _PAUSE = 2
 
@@ -96,8 +105,15 @@ class Repack:
     engine: Optional[Engine] = None
     container: Optional[str] = None
 
-    def check(self, server: PsycopgServer) -> None:
+    def check(self, server: PsycopgServer, table: str) -> None:
         """Raises CompressionProblem that says how to get what is missing."""
+        with server.said("PostgreSQL does not say which indexes the table has"):
+            if not server.connection.execute(_UNIQUE, (table,)).fetchall():
+                raise CompressionProblem(
+                    f"pg_repack needs a unique index, and {table} has none, as Synapse makes it; nothing was done:"
+                    f" set vacuum to full, or 'CREATE UNIQUE INDEX CONCURRENTLY ON {table} (state_group, type,"
+                    " state_key)', which is no index of Synapse's and takes its place on the disk"
+                )
         where = "in the database's container" if self.container else "on this host"
         try:
             self._call(["pg_repack", "--version"], timeout=60)

@@ -104,7 +104,8 @@ options:
         minutes where it is large; see O(window).
       - V(repack) does so by C(pg_repack), with the table locked for moments only. It needs the extension in the
         database and the client in the database's container, or on this host where O(container) and O(project_dir) are
-        not set.
+        not set. B(It also needs a unique index), and Synapse makes none on this table, so you have to have made one on
+        C(state_group), C(type) and C(state_key).
       - V(full) and V(repack) write nothing where that would give back less than a tenth of the table.
     type: str
     choices: [none, analyze, full, repack]
