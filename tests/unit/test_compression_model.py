@@ -125,6 +125,16 @@ def test_full_states_every_few_groups_become_differences() -> None:
     assert model.chunk(groups) == (4 * 50 + 36, 2 * 50 + 38)
 
 
+@pytest.mark.parametrize("lost", range(20))
+def test_a_lost_key_goes_back_to_the_group_before_it(lost: int) -> None:
+    """Twenty groups add a key each; the next has all of them but one, and must stand on the last group without it."""
+    groups = [Group(number, number - 1 if number else None, {number: 1}) for number in range(20)]
+    groups.append(Group(20, None, {key: 1 for key in range(20) if key != lost}))
+    model = RoomModel(empty_levels((50,)), Stored(groups), sizes=(50,))
+    # Keys after the lost one are a difference again; without any group before it, all are.
+    assert model.chunk(groups) == (20 + 19, 20 + 19 - lost)
+
+
 def chunk(room: str, first: int, rows: int) -> Chunk:
     return Chunk(room, first, first + 9, 10, rows)
 
