@@ -12,7 +12,7 @@ import re
 import time
 import urllib.error
 import urllib.parse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from ansible.module_utils.common.parameters import env_fallback
@@ -119,6 +119,13 @@ class AdminApi:
         self._sleep = sleep
         self._clock = clock
 
+    def with_patience(self, seconds: float, *, timeout: float) -> AdminApi:
+        """The same with less patience, for who goes on asking himself. timeout: the longest to wait for an answer."""
+        access = replace(self._access, patience=seconds, timeout=min(timeout, self._access.timeout))
+        other = AdminApi(access, sleep=self._sleep, clock=self._clock)
+        other._url = self._url
+        return other
+
     @property
     def url(self) -> str:
         """Where Synapse is; empty until it was found."""
@@ -176,6 +183,8 @@ class AdminApi:
                 self._find()
                 return self._once(method, path, query=query or {}, body=body)
             except AdminProblem as problem:
+                if problem.status == 0 and self._access.find:
+                    self._url = ""  # a container may come back with another address
                 wait = problem.retry_after
                 if wait is None:
                     if method != "GET" or not _may_pass(problem):
@@ -183,8 +192,6 @@ class AdminApi:
                     wait, pause = pause, min(pause * 2, _LONGEST_PAUSE)
                 if self._clock() + wait > deadline:
                     raise
-                if problem.status == 0 and self._access.find:
-                    self._url = ""  # a container may have come back with another address
             self._sleep(wait)
 
     def _find(self) -> None:

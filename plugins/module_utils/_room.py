@@ -18,6 +18,10 @@ __all__ = ["Outcome", "Request", "manage"]
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
+_PATIENCE = 1.0
+_ATTEMPTS = 8
+_LONGEST_WAIT = 10.0
+_ANSWER = 10.0
 _NOTHING, _PERHAPS, _SOMETHING = "nothing", "perhaps", "something"
 _NOT_FORGOTTEN = (
     "Some who had left the room by themselves have not forgotten it, and Synapse lets nobody do so for them;"
@@ -125,6 +129,9 @@ class _Course:
     # Of the history: the oldest event before, and the time up to which it is purged.
     oldest: str = ""
     before_ms: int = 0
+    # Of earlier tasks for the same end: what they have done, and how many failed for what passes.
+    result: Dict[str, Any] = field(default_factory=dict)
+    failed: int = 0
 
 
 class _Manager:
@@ -238,7 +245,9 @@ class _Manager:
 
     def _start_delete(self, course: _Course) -> None:
         request = self._request
-        body: Dict[str, Any] = {"purge": request.state == "absent", "block": request.block, **request.new_room}
+        # Another's task, or one that failed, has perhaps made the new room.
+        new_room = {} if course.result.get("new_room_id") else request.new_room
+        body: Dict[str, Any] = {"purge": request.state == "absent", "block": request.block, **new_room}
         if request.state == "absent":
             body["force_purge"] = request.force_purge
         try:
@@ -291,6 +300,8 @@ class _Manager:
     def _follow(self, course: _Course) -> Outcome:
         """Ask how far the task is until it ends, or the slice or the time is over."""
         request = self._request
+        # Synapse's absence is shown as progress.
+        self._api = self._api.with_patience(_PATIENCE, timeout=_ANSWER)
         pause = _FIRST_PAUSE
         while True:
             problem: Optional[AdminProblem] = None
@@ -310,7 +321,7 @@ class _Manager:
                     return self._outcome(course, changed=course.changed, finished=False, failure=str(error))
                 problem = error
             spent = self._now() - course.started
-            progress = self._progress(task, problem, spent)
+            progress = self._progress(task and task.after(course.result), problem, spent)
             if not request.wait or spent >= request.wait_timeout:
                 late = request.wait and (
                     f"{course.room_id}: {progress}; not done within {request.wait_timeout:g} s, Synapse goes on: run again"
@@ -349,7 +360,10 @@ class _Manager:
         """What a task has come to; None where another has to be begun."""
         if task.status != "complete":
             task = replace(task, error=task.error or self._error_of(course))
-            said = task.error or "Synapse does not say why"
+            if self._begun_again(course, task):
+                return None
+            task = task.after(course.result)
+            said = " ".join((task.error or "Synapse does not say why").split())
             failure = (
                 f"{course.room_id}: {_VERB[self._request.state]} {task.status} ({said}):"
                 f" {facts.advice(task, force_purge=self._request.force_purge)}"
@@ -358,6 +372,26 @@ class _Manager:
         if self._request.state == "trimmed":
             return self._trimmed(course, task)
         return self._deleted(course, task)
+
+    def _begun_again(self, course: _Course, task: Task) -> bool:
+        """Whether a deletion that failed for what passes by itself was begun anew, after a while."""
+        request = self._request
+        if request.state == "trimmed" or not request.wait or not task.may_pass or course.failed >= _ATTEMPTS:
+            return False
+        self._sleep(min(2.0**course.failed, _LONGEST_WAIT))
+        course.failed += 1
+        self._another(course, task)
+        return True
+
+    def _another(self, course: _Course, task: Optional[Task]) -> None:
+        """Follow the next task for the room, or start one."""
+        if task is not None:
+            course.result = dict(task.after(course.result).result)
+        other = self._under_way(course.room_id, facts.DELETE)
+        if other:
+            course.task_id, course.adopted = other, True
+        else:
+            self._start_delete(course)
 
     def _error_of(self, course: _Course) -> Optional[str]:
         """Why a task failed: the status does not say it, the list of tasks does."""
@@ -382,12 +416,9 @@ class _Manager:
         room = self._room(course.room_id)
         # Another's task was perhaps to do less.
         if course.adopted and self._to_delete(course.room_id, _facts(room)) == _SOMETHING:
-            other = self._under_way(course.room_id, facts.DELETE)
-            if other:
-                course.task_id = other
-            else:
-                self._start_delete(course)
+            self._another(course, task)
             return None
+        task = task.after(course.result) if task else None
         blocking = self._to_block(course.room_id)
         if blocking:
             self._api.put("v1", "rooms", course.room_id, "block", body={"block": True})

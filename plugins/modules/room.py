@@ -16,7 +16,10 @@ description:
   - Takes one room off a Matrix Synapse, or the old part of its history, through the admin API.
   - Synapse does it in the background. This module starts the task, follows it and shows how far it is. A task that is
     already under way for the room is followed, and no second one is started.
-  - A Synapse that is restarted meanwhile takes the task up again, within about a minute, and is waited for.
+  - A Synapse that is restarted meanwhile takes the task up again, and is waited for. That takes it up to a minute, and two
+    more where it was killed, as its locks have to expire.
+  - A Synapse that has just started refers to rooms in which something has happened last, and a purge fails then. The
+    module begins such a purge again, for about a minute.
   - B(What is purged is gone), and comes back only where another server of the room still has it.
 options:
   room:
@@ -54,11 +57,11 @@ options:
       - A user of this server who makes a new room, in which those who were made to leave find themselves. Local aliases
         lead there afterwards, therefore O(room) has to be an ID.
     type: str
-  room_name:
+  new_room_name:
     description:
       - The name of the new room. Synapse's default is C(Content Violation Notification).
     type: str
-  message:
+  new_room_message:
     description:
       - What users are told in the new room. Synapse's default says that sharing illegal content is not permitted.
       - Without O(new_room_user_id) there is no place to say anything.
@@ -115,7 +118,7 @@ notes:
     RV(forgotten) and a warning tell. Once nobody of this server is joined, Synapse does not tell who of the others was
     invited. Then the module has Synapse look, and says by RV(kicked_users) whether there was anybody; check mode says that
     nothing would change.
-  - A task that another has started goes by what that one asked for, such as its O(message) and O(force_purge).
+  - A task that another has started goes by what that one asked for, such as its O(new_room_message) and O(force_purge).
 seealso:
   - name: Synapse's admin API for rooms
     description: What the endpoints do.
@@ -144,8 +147,8 @@ EXAMPLES = r"""
     room: "!abc:example.org"
     block: true
     new_room_user_id: "@admin:example.org"
-    room_name: About a room that is gone
-    message: The room took half of our disk. Its people meet at another server now.
+    new_room_name: About a room that is gone
+    new_room_message: The room took half of our disk. Its people meet at another server now.
     access_token_file: /root/.synapse-admin-token
 
 - name: Purge it even though somebody cannot be made to leave
@@ -270,20 +273,22 @@ from ansible_collections.synapse.tuning.plugins.module_utils._admin_api import A
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._room import Request, manage
 
+# Options by Synapse's names for them; Ansible keeps "message" for itself.
+_NEW_ROOM = {"new_room_user_id": "new_room_user_id", "new_room_name": "room_name", "new_room_message": "message"}
+
 
 def api_of(params):
     """The API, at the place where the slice before has found it."""
     access = access_from(params)
     if params["follow"]:
-        # The loop that follows a task is patient itself, and shows that it is.
-        access = replace(access, url=params["follow"].get("url") or access.url, patience=1)
+        access = replace(access, url=params["follow"].get("url") or access.url)
     return AdminApi(access)
 
 
 def request_of(params, *, check_mode):
     """The options as a request."""
     names = ("room", "state", "block", "force_purge", "older_than", "delete_local_events", "wait", "wait_timeout")
-    new_room = {name: params[name] for name in ("new_room_user_id", "room_name", "message") if params[name]}
+    new_room = {theirs: params[ours] for ours, theirs in _NEW_ROOM.items() if params[ours]}
     return Request(
         **{name: params[name] for name in names},
         seconds=params["slice"],
@@ -303,8 +308,8 @@ def main() -> None:
             "block": {"type": "bool", "default": False},
             "force_purge": {"type": "bool", "default": False},
             "new_room_user_id": {"type": "str"},
-            "room_name": {"type": "str"},
-            "message": {"type": "str"},
+            "new_room_name": {"type": "str"},
+            "new_room_message": {"type": "str"},
             "older_than": {"type": "str"},
             "delete_local_events": {"type": "bool", "default": False},
             "wait": {"type": "bool", "default": True},
@@ -313,7 +318,7 @@ def main() -> None:
             "follow": {"type": "dict"},
         },
         required_if=[["state", "trimmed", ["older_than"]]],
-        required_by={"room_name": ["new_room_user_id"], "message": ["new_room_user_id"]},
+        required_by={"new_room_name": ["new_room_user_id"], "new_room_message": ["new_room_user_id"]},
         supports_check_mode=True,
     )
     try:

@@ -277,6 +277,13 @@ def test_a_container_that_came_back_elsewhere(server: Fake) -> None:
     assert places == []
 
 
+def test_an_address_is_given_up_with_patience(server: Fake) -> None:
+    """The next call of a module is told where Synapse was."""
+    api = client(f"http://127.0.0.1:{closed_port()}", patience=0, find=lambda: server.url)
+    refused(api)
+    assert api.url == "" and api.get("v1", "rooms") == {} and api.url == server.url
+
+
 def test_a_container_that_is_not_there_is_not_waited_for() -> None:
     def find() -> str:
         raise SourceError("there is no container 'x'; correct its name")

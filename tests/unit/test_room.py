@@ -142,6 +142,9 @@ class FakeApi:
     def delete(self, *path: str, body: Any) -> Any:
         return self._send("DELETE", path, body)
 
+    def with_patience(self, _seconds: float, *, timeout: float) -> FakeApi:
+        return self
+
     def server_name(self) -> str:
         return "example.org"
 
@@ -192,6 +195,13 @@ def test_a_purge() -> None:
     assert done.as_data()["kicked_users"] == ["@a:example.org"]
 
 
+@pytest.mark.parametrize("state", ["absent", "forgotten"])
+def test_a_room_that_is_gone_is_fine(state: str) -> None:
+    api = deleting(**{"v1/rooms/ROOM": GONE})
+    done = run(api, state=state)
+    assert not done.changed and not done.exists and api.sent == []
+
+
 def test_a_synapse_that_is_away_is_followed_further() -> None:
     api = deleting(**{STATUS: [status("active"), AWAY, AWAY, AdminProblem("failed", status=500), status("complete")]})
     done = run(api)
@@ -224,6 +234,37 @@ def test_a_failed_task_says_why_and_what_to_do() -> None:
     assert "(400: Users are still joined to this room)" in done.failure
     assert "@b:example.org could not be made to leave" in done.failure and "force_purge: true" in done.failure
     assert done.as_data()["failed_to_kick_users"] == ["@b:example.org"] and done.finished
+
+
+REFERRED = 'update or delete on table "rooms" violates foreign key constraint "x" on table "y"\nDETAIL:  Key (room_id)'
+
+
+def test_a_purge_that_fails_for_what_passes_is_begun_again() -> None:
+    """As after a restart; the users have left in the first one, and found a new room."""
+    moved = {**KICKED, "new_room_id": "!new:example.org", "local_aliases": ["#a:example.org"]}
+    nobody = {"kicked_users": [], "failed_to_kick_users": [], "local_aliases": [], "new_room_id": None}
+    failed = {"scheduled_tasks": [{**task("id", "failed"), "error": REFERRED}]}
+    api = deleting(
+        **{
+            STATUS: [status("failed", moved), status("active", nobody), status("complete", nobody)],
+            "v1/scheduled_tasks": [{"scheduled_tasks": []}, failed],
+        }
+    )
+    done = run(api, new_room={"new_room_user_id": "@admin:example.org"})
+    assert done.changed and not done.exists and not done.failure and not done.adopted
+    data = done.as_data()
+    assert data["kicked_users"] == ["@a:example.org"] and data["new_room_id"] == "!new:example.org"
+    assert data["local_aliases"] == ["#a:example.org"]
+    # No second new room.
+    assert ["new_room_user_id" in body for _name, body in api.sent] == [True, False]
+
+
+def test_and_not_for_ever() -> None:
+    failed = {"scheduled_tasks": [{**task("id", "failed"), "error": REFERRED}]}
+    api = deleting(**{STATUS: status("failed"), "v1/scheduled_tasks": [{"scheduled_tasks": []}, failed]})
+    done = run(api)
+    assert "background updates" in done.failure and "\n" not in done.failure and len(api.sent) == 9
+    assert done.as_data()["kicked_users"] == ["@a:example.org"]
 
 
 def test_a_room_that_somebody_joined_again_at_once() -> None:
