@@ -13,6 +13,10 @@ SET max_parallel_workers_per_gather = 2;
 SET work_mem = '128MB';
 SET maintenance_work_mem = '256MB';
 
+-- Autovacuum would work on all of it while somebody measures.
+SELECT format('ALTER TABLE %I SET (autovacuum_enabled = off)', relname)
+FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace \gexec
+
 -- How heavy a room is in state, in events and in members is not the same question: each has its own order of the rooms.
 CREATE TEMPORARY TABLE sizes AS
 SELECT n,
@@ -77,3 +81,6 @@ SELECT event_id, room_id, '{}', '{"content":"' || repeat(md5(event_id), 12) || '
 
 INSERT INTO event_forward_extremities (event_id, room_id)
 SELECT DISTINCT ON (room_id) event_id, room_id FROM events ORDER BY room_id, stream_ordering DESC;
+
+-- What was written is on the disk, so that no later checkpoint disturbs.
+CHECKPOINT;
