@@ -109,6 +109,13 @@ SELECT (SELECT min(lowest_uncompressed_group) FROM state_compressor_total_progre
        (SELECT max(last_compressed) FROM state_compressor_progress),
        (SELECT min(id) FROM state_groups), (SELECT max(id) FROM state_groups)
 """
+# A login of the compressor's own has its tables in a schema of its own.
+_SCHEMA = """
+SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', pg_catalog.current_setting('search_path'), (
+    SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = 'state_compressor_total_progress' AND c.relkind = 'r' ORDER BY n.nspname LIMIT 1
+)), true)
+"""
 # Of the updates those that Synapse makes in its tables of state.
 _UPDATES = "SELECT update_name FROM background_updates WHERE update_name LIKE '%%state%%' ORDER BY 1"
 
@@ -145,6 +152,7 @@ def read(server: PsycopgServer, request: Request) -> State:
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 for name, value in settings.items():
                     connection.execute("SELECT pg_catalog.set_config(%s, %s, true)", (name, value))
+                connection.execute(_SCHEMA)
                 return _Reader(connection, request).state(server.database)
         except psycopg.errors.LockNotAvailable:
             raise DatabaseProblem(

@@ -165,6 +165,9 @@ attributes:
     description: RV(before) and RV(after) say it.
 requirements:
   - docker (Python), for O(container) and O(project_dir)
+notes:
+  - Where the role P(synapse.tuning.compressor#role) has made the job a login of its own, that has progress of its own, too.
+    A run with another login then begins anew; it finds little to do, and loses nothing.
 seealso:
   - name: The compressor
     description: What it does to the state groups.

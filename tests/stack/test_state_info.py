@@ -177,6 +177,12 @@ def test_the_compressor_is_seen(made: Made, tmp_path: Any) -> None:
     assert answer["groups"]["rows"] < before.groups.rows * 0.7
     assert answer["groups"]["share_of_rows_in_full"] < before.groups.as_data()["share_of_rows_in_full"]
     assert f"done up to state group {compressor['lowest_uncompressed_group']:,}" in answer["table"]
+    # A login of the compressor's own has its tables elsewhere.
+    made.project.sql("CREATE SCHEMA compressor")
+    for name in ("state", "progress", "total_progress"):
+        made.project.sql(f"ALTER TABLE state_compressor_{name} SET SCHEMA compressor")
+    elsewhere = _read(made).compressor
+    assert elsewhere is not None and elsewhere.share_done == compressor["share_done"]
 
 
 def test_what_is_no_database_of_synapse(made: Made) -> None:
