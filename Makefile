@@ -41,7 +41,7 @@ VENV_PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 RUNTIME = $(VENV)/.stamp-runtime
 APPLYING = $(VENV)/.stamp-apply
 DEV = $(VENV)/.stamp-dev
-SHELL_SCRIPTS = tools/find-python .ci/run $(wildcard tests/stack/recipes/*/*.sh tests/stack/recipes/*/policy-rc.d)
+SHELL_SCRIPTS = tools/find-python .ci/run $(wildcard tests/stack/recipes/*/*.sh tests/stack/recipes/*/policy-rc.d roles/*/files/*.sh)
 
 # ansible.cfg names .venv; the environment wins over it where VENV says otherwise.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -102,9 +102,9 @@ test: $(DEV) ## run the whole test suite
 stack: $(DEV) ## start a Docker Engine, Synapse and PostgreSQL to try things on (root; minutes the first time)
 	@"$(BIN)/python" tests/stack/stack.py up
 
-.PHONY: stack-images
-stack-images: $(DEV)
-	@"$(BIN)/python" tests/stack/stack.py images
+.PHONY: stack-made
+stack-made: $(DEV)
+	@"$(BIN)/python" tests/stack/stack.py made
 
 .PHONY: stack-down
 stack-down: $(DEV) ## stop it; its images stay
@@ -163,9 +163,10 @@ format: $(DEV) ## let ruff sort imports and lay out the code
 	@"$(BIN)/ruff" format .
 
 .PHONY: bench
-bench: $(DEV) ## measure a plan, a second run and many hosts (not a test: it judges nothing by itself)
-	@echo "Measuring (a few minutes)"
+bench: $(DEV) ## measure a plan, a second run, many hosts and many rooms (not a test: it judges nothing by itself)
+	@echo "Measuring (several minutes)"
 	@"$(BIN)/python" tests/lab/bench_playbook.py
+	@"$(BIN)/python" tests/lab/bench_rooms.py
 
 .PHONY: lock
 lock: $(RUNTIME) ## compile requirements/*.in to the locks again (LOCK_ARGS=--upgrade for newer versions)
