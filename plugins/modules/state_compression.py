@@ -329,7 +329,6 @@ estimate:
 """
 
 import signal
-import sys
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -367,7 +366,7 @@ def request(module: AnsibleModule) -> Request:
 
 def _end(_number: int, _frame: Any) -> None:
     # An exit, so that the compressor's container is removed.
-    sys.exit(1)
+    raise SystemExit(1)
 
 
 def main() -> None:

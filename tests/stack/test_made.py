@@ -86,7 +86,7 @@ def test_each_shape_is_there(made: Made) -> None:
 
 def _current(made: Made, room: str) -> set[tuple[str, str]]:
     rows = made.project.sql(f"SELECT type, state_key FROM current_state_events WHERE room_id = '{room}'")
-    return {(kind, key) for kind, key in rows}
+    return {(row[0], row[1]) for row in rows}
 
 
 def test_compressing_saves_a_third_and_changes_no_state(made: Made) -> None:

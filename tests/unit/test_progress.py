@@ -20,9 +20,9 @@ class FakeAction:
         self._task = SimpleNamespace(
             **{"args": {"room": "x"}, "async_val": 0, "check_mode": False, "no_log": False, **task}
         )
-        self._display = SimpleNamespace(display=lambda text: self.shown.append(text))
-        self._results = list(results)
         self.shown: list[str] = []
+        self._display = SimpleNamespace(display=self.shown.append)
+        self._results = list(results)
         self.calls: list[dict[str, Any]] = []
 
     def _execute_module(self, *, module_name: str, module_args: dict[str, Any], **_more: Any) -> dict[str, Any]:

@@ -157,8 +157,8 @@ KICKED = {"kicked_users": ["@a:example.org"], "failed_to_kick_users": [], "local
 STATUS = "v2/rooms/delete_status/id"
 
 
-def status(name: str, result: Any = KICKED) -> dict[str, Any]:
-    return {"delete_id": "id", "status": name, "shutdown_room": result}
+def status(name: str, *result: Any) -> dict[str, Any]:
+    return {"delete_id": "id", "status": name, "shutdown_room": result[0] if result else KICKED}
 
 
 def deleting(**answers: Any) -> FakeApi:
