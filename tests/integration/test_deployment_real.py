@@ -23,7 +23,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils import _deployment
 from ansible_collections.synapse.tuning.plugins.module_utils._core import host, plan
 
 # Of Synapse's own, about what its libraries have deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 def _create(path: pathlib.Path, *, server_name: str = "example.org", **inputs: Any) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from real.postgres import Refused, Validator, installations, meant
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import host, plan
 
+pytestmark = pytest.mark.slow
+
 _MIB = 1024**2
 
 

@@ -34,6 +34,8 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_val
 from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
 from ansible_collections.synapse.tuning.plugins.module_utils._postgresql_parameters import Request, apply, prepare
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "throw-away-8c1f"
 EACH = pytest.mark.parametrize(
     "running", installations(), ids=lambda each: f"postgresql-{each.major}", indirect=True, scope="module"

@@ -160,6 +160,7 @@ def no_lock(folder: Path) -> bool:
     return not [path for path in folder.iterdir() if path.suffix == ".lock"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["linear", "free"])
 @pytest.mark.parametrize("forks", [1, 5])
 def test_several_hosts_are_one_run(tmp_path: Path, strategy: str, forks: int) -> None:
@@ -269,6 +270,7 @@ def kill_main(run: Started) -> None:
     os.kill(run.process.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reaped", [True, False])
 @pytest.mark.parametrize("kill", [kill_group, kill_main])
 def test_a_killed_run_blocks_nobody(tmp_path: Path, kill: Callable[[Started], None], reaped: bool) -> None:

@@ -15,7 +15,7 @@ from synapse.config._base import ConfigError
 from ansible_collections.synapse.tuning.plugins.module_utils._core import cache_table
 
 # Of Synapse's own, about what its libraries have deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 _SIZE = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _DURATION = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

@@ -26,6 +26,8 @@ from real.homeserver import Homeserver, jemalloc
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import cache_table
 
+pytestmark = pytest.mark.slow
+
 _PER_CACHE = "caches.per_cache_factors."
 _USERS = 5
 _RAM = "2G"

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping
 
 from engine import Engine, StackError, say
 
-__all__ = ["COMPRESSOR", "IMAGES", "POSTGRES", "SYNAPSE", "Image", "build_all", "present"]
+__all__ = ["COMPRESSOR", "IMAGES", "MACHINE", "POSTGRES", "SYNAPSE", "Image", "build_all", "present"]
 
 RECIPES = pathlib.Path(__file__).with_name("recipes")
 SUITE = "bookworm"
@@ -125,7 +125,17 @@ COMPRESSOR = Image(
     arguments={"COMPRESSOR_VERSION": "0.1.2"},
     configuration=('CMD ["/bin/sh"]',),
 )
-IMAGES = (BASE, PYTHON, SYNAPSE, POSTGRES, COMPRESSOR)
+# A host, for what is started by a host's cron or systemd.
+MACHINE = Image(
+    "machine",
+    (f"synapse-tuning/machine:{SUITE}",),
+    PYTHON,
+    15,
+    arguments={"COMPRESSOR_VERSION": "0.1.2"},
+    configuration=("ENV container=docker", 'CMD ["/lib/systemd/systemd"]'),
+    stop_signal="SIGRTMIN+3",
+)
+IMAGES = (BASE, PYTHON, SYNAPSE, POSTGRES, COMPRESSOR, MACHINE)
 
 
 def present(engine: Engine, image: Image) -> bool:

@@ -8,7 +8,6 @@ import contextlib
 import pathlib
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,17 +17,7 @@ from deployment import Deployment
 from engine import Engine, StackError
 from running import Run, ansible_playbook
 
-__all__ = ["IMAGE", "Machine", "machine"]
-
-IMAGE = images.Image(
-    "machine",
-    (f"synapse-tuning/machine:{images.SUITE}",),
-    images.PYTHON,
-    15,
-    arguments={"COMPRESSOR_VERSION": "0.1.2"},
-    configuration=("ENV container=docker", 'CMD ["/lib/systemd/systemd"]'),
-    stop_signal="SIGRTMIN+3",
-)
+__all__ = ["Machine", "machine"]
 
 _SYSTEMD = pathlib.Path("/sys/fs/cgroup/systemd")
 
@@ -67,7 +56,6 @@ def machine(project: Deployment) -> Iterator[Machine]:
     engine = project.engine
     if not _SYSTEMD.is_dir():
         raise StackError(f"systemd needs the hierarchy {_SYSTEMD}, which this machine does not have")
-    _make(engine)
     name = f"machine-{project.settings['COMPOSE_PROJECT_NAME']}"
     docker = shutil.which("docker")
     compose = (engine.directory / "docker-config" / "cli-plugins" / "docker-compose").resolve()
@@ -83,7 +71,7 @@ def machine(project: Deployment) -> Iterator[Machine]:
         *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
         *("--network", f"{project.settings['COMPOSE_PROJECT_NAME']}_default"),
         *(part for source, target in mounts for part in ("--volume", f"{source}:{target}")),
-        IMAGE.tag,
+        images.MACHINE.tag,
     )
     found = Machine(engine, name)
     try:
@@ -91,14 +79,6 @@ def machine(project: Deployment) -> Iterator[Machine]:
         yield found
     finally:
         engine.docker("rm", "--force", "--volumes", name)
-
-
-def _make(engine: Engine) -> None:
-    """Make the image where it is not there; it is no part of images.IMAGES, as one file of tests alone needs it."""
-    with engine.exclusive():
-        if not images.present(engine, IMAGE):
-            with tempfile.TemporaryDirectory() as directory:
-                images._build(engine, IMAGE, images.PYTHON, pathlib.Path(directory))
 
 
 def _up(one: Machine) -> bool:

@@ -56,10 +56,8 @@ def test_killed_at_random_moments(project: Deployment, tmp_path: pathlib.Path) -
             os.killpg(run.pid, signal.SIGKILL)
             killed += 1
         run.wait(60)
-        if moment in (MOMENTS // 2 - 1, MOMENTS - 1):
-            # The next run wants the same: it converges, every lever in effect.
-            text = play.tune(project, planned).must_succeed().stdout
-            assert "levers are as planned on the running system" in text
+    # The next run wants what the last one did: it converges, every lever in effect.
+    assert "levers are as planned on the running system" in play.tune(project, planned).must_succeed().stdout
     assert play.tune(project, planned).must_succeed().changed == 0
     assert killed >= MOMENTS // 2, "the runs were over before they could be killed"
     assert wait_until(lambda: user.texts(room), seconds=30, what="Synapse answers") == ["kept"]

@@ -41,7 +41,7 @@ class CommandLines:
                     self.seen.add(process.read_bytes())
                 except OSError:  # it has ended
                     continue
-            time.sleep(0.02)
+            time.sleep(0.05)
 
 
 def test_no_password_gets_anywhere(stock: Deployment, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
