@@ -14,12 +14,13 @@ from ansible_collections.synapse.tuning.plugins.module_utils import (
     _rooms_database,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._admin_api import AdminApi, access_from
-from ansible_collections.synapse.tuning.plugins.module_utils._container_login import Place, login_inside
+from ansible_collections.synapse.tuning.plugins.module_utils._container_login import Place
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms import Filters
 from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms_answer import Answer, Request
 from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms_estimate import estimate, total
 from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms_table import rooms_table
+from ansible_collections.synapse.tuning.plugins.module_utils._login_options import given_login, login_of
 
 __all__ = ["Ranked", "rank"]
 
@@ -109,28 +110,15 @@ def _source(params: Mapping[str, Any]) -> str:
 
 
 def _by_database(params: Mapping[str, Any], request: Request) -> Ranked:
-    login = _postgresql.Login(
-        host=params["login_unix_socket"] or params["login_host"],
-        port=params["login_port"],
-        user=params["login_user"],
-        password=params["login_password"],
-        database=params["login_db"],
-        passfile=params["passfile"],
-        sslmode=params["sslmode"],
-        sslrootcert=params["ca_cert"],
-        connect_timeout=params["connect_timeout"],
-    )
+    login = given_login(params)
     place = Place(
         container=params["db_container"],
-        project_dir=params["project_dir"],
+        # With a host it says where Synapse is.
+        project_dir=None if login.host else params["project_dir"],
         db_service=params["db_service"],
         docker_host=params["docker_host"],
     )
-    if place.container or (place.project_dir and not login.host):
-        login = login_inside(place, login)
-    else:
-        login = replace(login, user=login.user or "postgres", database=login.database or "postgres")
-    with _postgresql.connect(login) as server:
+    with _postgresql.connect(login_of(login, place)) as server:
         answer = _rooms_database.rank(server, request)
     return Ranked("database", request.order_by, answer, _warnings(answer))
 

@@ -19,7 +19,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._compressor_runs im
     Work,
     database_url,
 )
-from ansible_collections.synapse.tuning.plugins.module_utils._container_login import Place, login_inside
+from ansible_collections.synapse.tuning.plugins.module_utils._container_login import Place
 from ansible_collections.synapse.tuning.plugins.module_utils._core import vacuum
 from ansible_collections.synapse.tuning.plugins.module_utils._core.compression import CompressionProblem
 from ansible_collections.synapse.tuning.plugins.module_utils._core.compressor_output import done
@@ -32,6 +32,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.periods impor
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Engine, Found
 from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database
 from ansible_collections.synapse.tuning.plugins.module_utils._free_space import Disk, Location, disk, location
+from ansible_collections.synapse.tuning.plugins.module_utils._login_options import login_of
 from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
 from ansible_collections.synapse.tuning.plugins.module_utils._vacuum import (
     Repack,
@@ -124,17 +125,15 @@ class Surroundings:
     def __init__(self, request: Request) -> None:
         self.engine: Optional[Engine] = None
         self.container: Optional[Found] = None
-        place, login = request.place, request.login
+        place = request.place
+        self.login = login_of(request.login, place)
         if place.container or place.project_dir:
             # pg_repack runs as long as it runs.
-            seconds = max(login.connect_timeout, duration_seconds(request.time_limit))
-            self.login = login_inside(place, login)
+            seconds = max(self.login.connect_timeout, duration_seconds(request.time_limit))
             self.engine = Engine(host=place.docker_host, timeout=seconds)
             self.container = find_database(
                 self.engine.all(), name=place.container, project_dir=place.project_dir, service=place.db_service
             )
-        else:
-            self.login = replace(login, user=login.user or "postgres", database=login.database or "postgres")
 
     def disk(self, place: Location) -> Disk:
         """What is free where the table is."""

@@ -25,6 +25,7 @@ description:
   - The login role has to be a superuser for parameters. For tables alone it has to be their owner.
 extends_documentation_fragment:
   - synapse.tuning.postgresql
+  - synapse.tuning.postgresql_container
 options:
   plan:
     description:
@@ -57,28 +58,6 @@ options:
     type: str
     choices: [fail, warn]
     default: fail
-  container:
-    description:
-      - PostgreSQL's container on this host by its name. It is reached at its own address and needs no published port.
-      - User, password and database are those that the container was made with, E(POSTGRES_USER), E(POSTGRES_PASSWORD) and
-        E(POSTGRES_DB) or the files that E(POSTGRES_PASSWORD_FILE) and its like name inside. They are neither returned nor
-        logged. O(login_host), O(login_port), O(login_user), O(login_password) and O(login_db) win over them, each by
-        itself.
-    type: str
-  project_dir:
-    description:
-      - The directory of a Compose project on this host; PostgreSQL is reached in the container of its service, like
-        O(container), which wins over this.
-    type: path
-  db_service:
-    description:
-      - The service in O(project_dir) that runs PostgreSQL. Without it the one is taken whose image is PostgreSQL's.
-    type: str
-  docker_host:
-    description:
-      - The address of the Docker Engine that has the container. The default is what E(DOCKER_HOST) says, and else the
-        local engine.
-    type: str
 attributes:
   check_mode:
     support: full
@@ -86,8 +65,6 @@ attributes:
   diff_mode:
     support: full
     description: The parameters in C(postgresql.auto.conf) and the tables' options; the same in check mode and in a real run.
-requirements:
-  - docker (Python), for O(container) and O(project_dir)
 seealso:
   - module: synapse.tuning.plan_info
   - module: synapse.tuning.compose_file
@@ -260,35 +237,24 @@ warnings:
   returned: when there are any
 """
 
-from dataclasses import replace
-
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql, _postgresql_parameters
-from ansible_collections.synapse.tuning.plugins.module_utils._container_login import Place, login_inside
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._deps_postgresql import PSYCOPG
+from ansible_collections.synapse.tuning.plugins.module_utils._login_options import (
+    LOGIN_ARGUMENTS,
+    PLACE_ARGUMENTS,
+    given_login,
+    given_place,
+    login_of,
+)
 
 
 def tune(module: AnsibleModule) -> _postgresql_parameters.Change:
     """Work out the change, and make it outside check mode."""
     params = module.params
-    login = _postgresql.Login(
-        host=params["login_unix_socket"] or params["login_host"],
-        port=params["login_port"],
-        user=params["login_user"],
-        password=params["login_password"],
-        database=params["login_db"],
-        passfile=params["passfile"],
-        sslmode=params["sslmode"],
-        sslrootcert=params["ca_cert"],
-        connect_timeout=params["connect_timeout"],
-    )
-    place = Place(**{name: params[name] for name in ("container", "project_dir", "db_service", "docker_host")})
-    if place.container or place.project_dir:
-        login = login_inside(place, login)
-    else:
-        login = replace(login, user=login.user or "postgres", database=login.database or "postgres")
+    login = login_of(given_login(params), given_place(params))
     request = _postgresql_parameters.Request(
         **{name: params[name] for name in ("plan", "parameters", "tables", "sections", "missing_tables")}
     )
@@ -316,23 +282,8 @@ def main() -> None:
                 "default": ["postgresql", "tables"],
             },
             "missing_tables": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
-            "container": {"type": "str"},
-            "project_dir": {"type": "path"},
-            "db_service": {"type": "str"},
-            "docker_host": {"type": "str"},
-            "login_host": {"type": "str"},
-            "login_unix_socket": {"type": "path"},
-            "login_port": {"type": "int"},
-            "login_user": {"type": "str"},
-            "login_password": {"type": "str", "no_log": True},
-            "login_db": {"type": "str"},
-            "passfile": {"type": "path", "no_log": False},
-            "sslmode": {
-                "type": "str",
-                "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
-            },
-            "ca_cert": {"type": "path"},
-            "connect_timeout": {"type": "int", "default": 10},
+            **PLACE_ARGUMENTS,
+            **LOGIN_ARGUMENTS,
         },
         required_one_of=[["plan", "parameters", "tables"]],
         mutually_exclusive=[["login_host", "login_unix_socket"]],

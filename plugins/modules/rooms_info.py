@@ -315,6 +315,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils import _rooms
 from ansible_collections.synapse.tuning.plugins.module_utils._admin_api import ADMIN_ARGUMENTS
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms import ORDERS
+from ansible_collections.synapse.tuning.plugins.module_utils._login_options import LOGIN_ARGUMENTS
 
 
 def main() -> None:
@@ -325,19 +326,7 @@ def main() -> None:
             "source": {"type": "str", "choices": ["auto", "database", "admin_api"], "default": "auto"},
             "db_container": {"type": "str"},
             "db_service": {"type": "str"},
-            "login_host": {"type": "str"},
-            "login_unix_socket": {"type": "path"},
-            "login_port": {"type": "int"},
-            "login_user": {"type": "str"},
-            "login_password": {"type": "str", "no_log": True},
-            "login_db": {"type": "str"},
-            "passfile": {"type": "path", "no_log": False},
-            "sslmode": {
-                "type": "str",
-                "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
-            },
-            "ca_cert": {"type": "path"},
-            "connect_timeout": {"type": "int", "default": 10},
+            **LOGIN_ARGUMENTS,
             "limit": {"type": "int", "default": 20},
             "order_by": {"type": "str", "choices": list(ORDERS)},
             "pattern": {"type": "str"},

@@ -23,28 +23,6 @@ description:
     database's keep others out.
   - In check mode nothing is run, and what a run would leave is worked out from the state groups, RV(estimate).
 options:
-  container:
-    description:
-      - PostgreSQL's container on this host by its name. It is reached at its own address and needs no published port.
-      - User, password and database are those that the container was made with, E(POSTGRES_USER), E(POSTGRES_PASSWORD) and
-        E(POSTGRES_DB) or the files that E(POSTGRES_PASSWORD_FILE) and its like name inside. They are neither returned nor
-        logged. O(login_host), O(login_port), O(login_user), O(login_password) and O(login_db) win over them, each by
-        itself.
-    type: str
-  project_dir:
-    description:
-      - The directory of a Compose project on this host; PostgreSQL is reached in the container of its service, like
-        O(container), which wins over this.
-    type: path
-  db_service:
-    description:
-      - The service in O(project_dir) that runs PostgreSQL. Without it the one is taken whose image is PostgreSQL's.
-    type: str
-  docker_host:
-    description:
-      - The address of the Docker Engine that has the container. The default is what E(DOCKER_HOST) says, and else the
-        local engine.
-    type: str
   runtime:
     description:
       - V(container) runs O(image) in the network of the database's container, found by O(container) or O(project_dir).
@@ -156,6 +134,7 @@ options:
     type: dict
 extends_documentation_fragment:
   - synapse.tuning.postgresql
+  - synapse.tuning.postgresql_container
 attributes:
   check_mode:
     support: full
@@ -163,8 +142,6 @@ attributes:
   diff_mode:
     support: none
     description: RV(before) and RV(after) say it.
-requirements:
-  - docker (Python), for O(container) and O(project_dir)
 notes:
   - Where the role P(synapse.tuning.compressor#role) has made the job a login of its own, that has progress of its own, too.
     A run with another login then begins anew; it finds little to do, and loses nothing.
@@ -333,11 +310,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.synapse.tuning.plugins.module_utils._container_login import Place
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._deps_docker import DOCKER
 from ansible_collections.synapse.tuning.plugins.module_utils._deps_postgresql import PSYCOPG
-from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._login_options import (
+    LOGIN_ARGUMENTS,
+    PLACE_ARGUMENTS,
+    given_login,
+    given_place,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._state_compression import Request, compress, look
 
 _OPTIONS = (
@@ -349,19 +330,7 @@ _OPTIONS = (
 def request(module: AnsibleModule) -> Request:
     """The options, as the adapter takes them."""
     params = module.params
-    login = Login(
-        host=params["login_unix_socket"] or params["login_host"],
-        port=params["login_port"],
-        user=params["login_user"],
-        password=params["login_password"],
-        database=params["login_db"],
-        passfile=params["passfile"],
-        sslmode=params["sslmode"],
-        sslrootcert=params["ca_cert"],
-        connect_timeout=params["connect_timeout"],
-    )
-    place = Place(**{name: params[name] for name in ("container", "project_dir", "db_service", "docker_host")})
-    return Request(login=login, place=place, **{name: params[name] for name in _OPTIONS})
+    return Request(login=given_login(params), place=given_place(params), **{name: params[name] for name in _OPTIONS})
 
 
 def _end(_number: int, _frame: Any) -> None:
@@ -373,10 +342,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "container": {"type": "str"},
-            "project_dir": {"type": "path"},
-            "db_service": {"type": "str"},
-            "docker_host": {"type": "str"},
+            **PLACE_ARGUMENTS,
             "runtime": {"type": "str", "choices": ["container", "wheel"], "default": "container"},
             "image": {"type": "str", "default": "ghcr.io/matrix-org/rust-synapse-compress-state"},
             "wheel_python": {"type": "str", "default": "/opt/synapse-auto-compressor/bin/python"},
@@ -393,19 +359,7 @@ def main() -> None:
             "estimate_rows": {"type": "int", "default": 2000000},
             "slice": {"type": "int", "default": 0},
             "follow": {"type": "dict"},
-            "login_host": {"type": "str"},
-            "login_unix_socket": {"type": "path"},
-            "login_port": {"type": "int"},
-            "login_user": {"type": "str"},
-            "login_password": {"type": "str", "no_log": True},
-            "login_db": {"type": "str"},
-            "passfile": {"type": "path", "no_log": False},
-            "sslmode": {
-                "type": "str",
-                "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
-            },
-            "ca_cert": {"type": "path"},
-            "connect_timeout": {"type": "int", "default": 10},
+            **LOGIN_ARGUMENTS,
         },
         mutually_exclusive=[["login_host", "login_unix_socket"]],
         supports_check_mode=True,
