@@ -19,11 +19,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import re
 import resource
 import shutil
@@ -33,6 +31,8 @@ import sys
 import tempfile
 import time
 from typing import Any
+
+from measured_on import machine
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STOCK = pathlib.Path(__file__).with_name("stock") / "stock.yml"
@@ -273,20 +273,6 @@ def per_host(times: dict[int, list[float]]) -> dict[str, float]:
     return {"few_seconds": round(few, 3), "many_seconds": round(many, 3), "ratio": round(many / few, 3)}
 
 
-def machine(load: float) -> dict[str, Any]:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory / 1024**3, 1),
-        # A measurement on a busy machine says so.
-        "load_average_before": round(load, 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "ansible_core": importlib.metadata.version("ansible-core"),
-        "ruamel_yaml": importlib.metadata.version("ruamel.yaml"),
-    }
-
-
 def markdown(result: dict[str, Any]) -> str:
     where, second, plans, hosts = (result[key] for key in ("machine", "second_run", "plan", "many_hosts"))
     few, many = hosts["sizes"]
@@ -371,7 +357,12 @@ def main() -> None:
         print("Many hosts", flush=True)
         hosts = many_hosts(work, sizes=tuple(arguments.sizes), forks=arguments.forks, rounds=arguments.rounds)
 
-    result = {"machine": machine(load), "second_run": second, "plan": plans, "many_hosts": hosts}
+    result = {
+        "machine": machine(load, "ansible-core", "ruamel.yaml"),
+        "second_run": second,
+        "plan": plans,
+        "many_hosts": hosts,
+    }
     arguments.output.mkdir(parents=True, exist_ok=True)
     text = markdown(result)
     (arguments.output / "playbook.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

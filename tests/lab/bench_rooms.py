@@ -13,11 +13,9 @@ docs/benchmarks/rooms.md and .json.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import resource
 import statistics
 import subprocess
@@ -34,6 +32,7 @@ import deployment
 import images
 from conftest import COLLECTIONS_PATH
 from engine import Engine
+from measured_on import machine
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILL = pathlib.Path(__file__).with_name("many_rooms.sql")
@@ -124,21 +123,6 @@ def fill(project: deployment.Deployment, *, rooms: int, seed: int) -> dict[str, 
     return {table: int(project.sql(f"SELECT count(*) FROM {table}")[0][0]) for table in tables}
 
 
-def machine(load: float, postgresql: str) -> dict[str, Any]:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory / 1024**3, 1),
-        # A measurement on a busy machine says so.
-        "load_average_before": round(load, 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "ansible_core": importlib.metadata.version("ansible-core"),
-        "psycopg": importlib.metadata.version("psycopg"),
-        "postgresql": postgresql,
-    }
-
-
 def markdown(result: dict[str, Any]) -> str:
     where, rows = result["machine"], result["rows"]
     cases = "\n".join(
@@ -188,7 +172,8 @@ def main() -> None:
             project.up()
             print("Filling the database (some minutes)", flush=True)
             rows = fill(project, rooms=arguments.rooms, seed=arguments.seed)
-            where = machine(os.getloadavg()[0], project.sql("SHOW server_version")[0][0].split()[0])
+            where = machine(os.getloadavg()[0], "ansible-core", "psycopg")
+            where["postgresql"] = project.sql("SHOW server_version")[0][0].split()[0]
             cases = measure(engine, {"project_dir": str(project.directory)}, runs=arguments.runs)
         finally:
             project.remove()

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from running import ANSIBLE_PLAYBOOK, Run, ansible_playbook
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import host, plan
 
-__all__ = ["Syncing", "containers", "environment", "files", "make_plan", "start", "started", "tune"]
+__all__ = ["Syncing", "containers", "environment", "files", "make_plan", "module", "start", "started", "tune"]
 
 PLAYBOOK = ROOT / "playbooks" / "tune_synapse.yml"
 
@@ -79,6 +81,19 @@ def start(project: Deployment, planned: dict[str, Any], log: pathlib.Path, **mor
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def module(project: Deployment, name: str, **options: Any) -> tuple[str, str]:
+    """Run a module as a process of its own, as Ansible does; its output, which is JSON, and its standard error."""
+    run = subprocess.run(
+        [sys.executable, "-m", f"ansible_collections.synapse.tuning.plugins.modules.{name}"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
+        env={**project.engine.environment(), "PYTHONPATH": os.environ["ANSIBLE_COLLECTIONS_PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.stdout, run.stderr
 
 
 def files(project: Deployment) -> dict[str, tuple[int, bytes]]:

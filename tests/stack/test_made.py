@@ -5,10 +5,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
 from typing import Any
 
 import images
@@ -124,16 +121,8 @@ def test_it_can_be_had_again(made: Made) -> None:
 def _module(made: Made, name: str, **options: Any) -> dict[str, Any]:
     """What a module returns that asks the deployment as its administrator."""
     token = {} if name != "room" else {"access_token": made.user("admin").token}
-    arguments = {"project_dir": str(made.project.directory), **token, **options}
-    run = subprocess.run(
-        [sys.executable, "-m", f"ansible_collections.synapse.tuning.plugins.modules.{name}"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        env={**made.project.engine.environment(), "PYTHONPATH": os.environ["ANSIBLE_COLLECTIONS_PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    answer: dict[str, Any] = json.loads(run.stdout)
+    said, _errors = play.module(made.project, name, **{"project_dir": str(made.project.directory), **token, **options})
+    answer: dict[str, Any] = json.loads(said)
     assert not answer.get("failed"), answer
     return answer
 

@@ -8,12 +8,11 @@ import collections
 import contextlib
 import io
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
+import play
 import psycopg
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -90,16 +89,9 @@ class Rooms:
 
     def ask_process(self, **options: Any) -> dict[str, Any]:
         """The same as a process of its own, as Ansible runs it."""
-        run = subprocess.run(
-            [sys.executable, "-m", rooms_info.__name__],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
-            env={**self.project.engine.environment(), "PYTHONPATH": os.environ["ANSIBLE_COLLECTIONS_PATH"]},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert run.stderr == ""
-        return self._read(run.stdout)
+        said, errors = play.module(self.project, "rooms_info", **options)
+        assert errors == ""
+        return self._read(said)
 
     def _read(self, said: str) -> dict[str, Any]:
         answer = json.loads(said)
