@@ -15,10 +15,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_TESTS = pathlib.Path(__file__).resolve().parents[1]
-# The last one is searched first: its conftest makes a folder whose ansible_collections has this checkout.
-for _each in (_TESTS / "integration", _TESTS / "stack", _TESTS):
-    sys.path.insert(0, str(_each))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "stack"))
+# Last, so first: its conftest makes a folder whose ansible_collections has this checkout.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import conftest  # noqa: F401
 import peers
