@@ -1,0 +1,217 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's database: people and rooms, made once from a seed through the real API, and restored for each run.
+
+Every run starts from the same bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import pathlib
+import random
+import sys
+import urllib.parse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import kept
+import made_rooms
+from deployment import Deployment
+from engine import Engine, say
+from federation import federate
+from load import Client, User
+
+__all__ = ["SERVER_NAME", "Dataset", "ensure", "sizes"]
+
+SEED = 5
+SERVER_NAME = "near:8448"
+
+_ALIAS = "near"
+_PEOPLE = 2100  # with an account; the first 500 have clients that ask
+_ACTIVE = 500
+_ROOMS = 70
+_PRIVATE = 160  # rooms of two
+_LARGEST = 2050
+_MESSAGES = 4000
+_AT_ONCE = 8
+_TOKEN = "as-token-of-the-lab"
+
+_SERVICE = {
+    "id": "lab",
+    "url": None,
+    "as_token": _TOKEN,
+    "hs_token": "unused",
+    "sender_localpart": "lab",
+    "rate_limited": False,
+    "namespaces": {"users": [{"exclusive": False, "regex": "@p[0-9]{4}:.*"}], "rooms": [], "aliases": []},
+}
+
+
+def sizes() -> list[int]:
+    """Members of each room, the largest first: a long tail, most rooms are small."""
+    return [max(3, int(_LARGEST / number**1.8)) for number in range(1, _ROOMS + 1)]
+
+
+class Dataset:
+    """The database as it is kept."""
+
+    def __init__(self, database: kept.Kept) -> None:
+        self._database = database
+        self.public: list[str] = database.manifest["public"]
+        """Rooms that anybody may join."""
+        self.admin_token: str = database.manifest["admin"]
+
+    def users(self, count: int) -> list[User]:
+        """The first people; every number of them is in the largest rooms and in small ones."""
+        people = self._database.manifest["people"][:count]
+        return [User(each["id"], each["token"], tuple(each["rooms"])) for each in people]
+
+    def create(self, engine: Engine, directory: pathlib.Path) -> Deployment:
+        """A stock deployment on it, in a directory that does not exist yet; nothing is started."""
+        project = self._database.create(engine, directory)
+        federate(project, server_name=SERVER_NAME, alias=_ALIAS)
+        return project
+
+
+def ensure(engine: Engine) -> Dataset:
+    """The database, made where it is missing. The engine must run and have the images."""
+    recipe = kept.Recipe(
+        name="near",
+        key=kept.key(*(pathlib.Path(module.__file__) for module in (sys.modules[__name__], made_rooms))),
+        title="the lab's database",
+        seconds=400,
+        configure=_configure,
+        generate=_generate,
+    )
+    return Dataset(kept.ensure(engine, recipe))
+
+
+def _configure(project: Deployment) -> None:
+    made_rooms.configure(project)
+    federate(project, server_name=SERVER_NAME, alias=_ALIAS)
+    (project.directory / "data" / "service.yaml").write_text(json.dumps(_SERVICE), encoding="utf-8")
+
+
+def _generate(project: Deployment) -> dict[str, Any]:
+    admin = project.register("admin", admin=True)
+    manifest = asyncio.run(_fill(project))
+    made_rooms._wait_for_the_background(project)
+    return {**manifest, "admin": admin.token}
+
+
+async def _fill(project: Deployment) -> dict[str, Any]:
+    async with Client(project.url, connections=32) as client:
+        filling = _Filling(client)
+        await filling.register()
+        await filling.rooms()
+        await filling.talk()
+        return filling.manifest()
+
+
+class _Filling:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._chance = random.Random(SEED)
+        self._names = [f"p{number:04}" for number in range(_PEOPLE)]
+        self._tokens: dict[str, str] = {}
+        self._rooms: dict[str, list[str]] = {name: [] for name in self._names}
+        self._public: list[str] = []
+        self._all: list[tuple[str, list[str]]] = []
+
+    async def register(self) -> None:
+        async def one(name: str) -> None:
+            body = {"type": "m.login.application_service", "username": name}
+            answer = await self._client.call("POST", "/register", body, token=_TOKEN)
+            self._tokens[name] = answer["access_token"]
+
+        await _pool(one(name) for name in self._names)
+        say(f"registered {len(self._names)} people")
+
+    async def rooms(self) -> None:
+        """The largest first. Whoever comes first is in more rooms: few are very active, and most are not."""
+        plans: list[tuple[str, list[str]]] = []
+        for number, size in enumerate(sizes(), 1):
+            weights = [1 / (index + 4) ** 0.7 for index in range(_PEOPLE)]
+            plans.append((f"Room {number} of {size}", _drawn(self._chance, self._names, weights, size)))
+        for number in range(_PRIVATE):
+            one = self._names[number % _ACTIVE]
+            other = self._chance.choice([each for each in self._names[:_ACTIVE] if each != one])
+            plans.append((f"Two {number}", [one, other]))
+        done = itertools.count(1)
+
+        made: dict[str, str] = {}
+
+        async def make(name: str, members: Sequence[str]) -> None:
+            made[name] = await self._make(name, members)
+            if (count := next(done)) % 20 == 0:
+                say(f"made {count} of {len(plans)} rooms")
+
+        await _pool(make(name, members) for name, members in plans)
+        for name, members in plans:
+            self._all.append((made[name], members))
+            if 2 < len(members) < 50:
+                self._public.append(made[name])
+            for member in members:
+                self._rooms[member].append(made[name])
+        # Which of their rooms somebody uses most has nothing to do with its size.
+        for rooms in self._rooms.values():
+            self._chance.shuffle(rooms)
+
+    async def _make(self, name: str, members: Sequence[str]) -> str:
+        creator, *others = members
+        states = [{"type": "org.example.thing", "state_key": str(each), "content": {}} for each in range(len(members))]
+        answer = await self._client.call(
+            "POST",
+            "/createRoom",
+            {"preset": "public_chat", "name": name, "initial_state": states},
+            token=self._tokens[creator],
+        )
+        room = str(answer["room_id"])
+        for other in others:
+            await self._client.call("POST", f"/join/{urllib.parse.quote(room)}", token=self._tokens[other])
+        return room
+
+    async def talk(self) -> None:
+        """What was said so far: much in the rooms of many, a little in each."""
+        weights = [len(members) ** 0.8 for _room, members in self._all]
+        spoken = self._chance.choices(self._all, weights, k=_MESSAGES)
+        done = itertools.count(1)
+
+        async def say_something(number: int, room: str, member: str, length: int) -> None:
+            path = f"/rooms/{urllib.parse.quote(room)}/send/m.room.message/{number}"
+            body = {"msgtype": "m.text", "body": "word " * length}
+            await self._client.call("PUT", path, body, token=self._tokens[member])
+            if (count := next(done)) % 1000 == 0:
+                say(f"said {count} of {_MESSAGES} messages")
+
+        await _pool(
+            say_something(number, room, self._chance.choice(members), int(self._chance.lognormvariate(2.2, 0.8)) + 1)
+            for number, (room, members) in enumerate(spoken)
+        )
+
+    def manifest(self) -> dict[str, Any]:
+        people = [
+            {"id": f"@{name}:{SERVER_NAME}", "token": self._tokens[name], "rooms": self._rooms[name]}
+            for name in self._names[:_ACTIVE]
+        ]
+        return {"people": [each for each in people if each["rooms"]], "public": self._public}
+
+
+def _drawn(chance: random.Random, names: Sequence[str], weights: Sequence[float], size: int) -> list[str]:
+    """`size` different names, by their weights."""
+    keys = {name: chance.random() ** (1 / weight) for name, weight in zip(names, weights)}
+    return sorted(names, key=lambda name: -keys[name])[:size]
+
+
+async def _pool(tasks: Iterable[Any]) -> None:
+    """Run them, a few at a time."""
+    waiting = iter(tasks)
+
+    async def run() -> None:
+        for task in waiting:
+            await task
+
+    await asyncio.gather(*(run() for _each in range(_AT_ONCE)))

@@ -1,0 +1,216 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run of the lab: a configuration on a host, from the same database, under the same load, to one record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import pathlib
+import shutil
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+import configurations
+import remote
+from dataset import Dataset
+from deployment import Deployment
+from engine import Engine
+from federation import network
+from hosts import host
+from load import Client, Load, Profile, profile
+from recorder import Recorder
+
+from ansible_collections.synapse.tuning.plugins.module_utils._core.budget import operating_system_bytes
+
+__all__ = ["GIB", "SERVICES", "Cell", "measure"]
+
+GIB = 1024**3
+SERVICES = {"synapse": "synapse", "db": "postgresql"}
+
+_STEADY_SECONDS = 25.0
+_SETTLING_SECONDS = 2.0
+_JOIN_SECONDS = 120.0
+_PURGE_SECONDS = 120.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A size of host and a number of users."""
+
+    host_gib: float
+    users: int
+
+    @property
+    def ram(self) -> int:
+        return int(self.host_gib * GIB)
+
+
+def measure(
+    engine: Engine,
+    dataset: Dataset,
+    cell: Cell,
+    configuration: str,
+    *,
+    seed: int,
+    measured: dict[str, Any] | None = None,
+    apply: Callable[[Deployment], dict[str, Any]] | None = None,
+    federated: bool = True,
+    steady_seconds: float = _STEADY_SECONDS,
+    observe: Callable[[Deployment], Any] | None = None,
+) -> dict[str, Any]:
+    """Do one run and return its record, without the numbers of its rotation.
+
+    measured: what `learned` learns from. apply: writes the configuration where it is none of `configurations`.
+    observe: called on the server that runs, once the load has ended; its answer is `observed`.
+    """
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="lab-"))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        project = dataset.create(engine, directory / "near")
+        stack.callback(project.remove)
+        decided = (apply or _writer(configuration, cell, measured))(project)
+        # What the plan leaves to the kernel and the engine is not the containers'.
+        room = stack.enter_context(host(cell.ram - operating_system_bytes(cell.ram)))
+        # Its cgroup is removed after the containers are.
+        stack.callback(project.down)
+        room.contain(project)
+        project.up()
+        serving = remote.serving(engine, directory / "far", network=network(project))
+        far = stack.enter_context(serving) if federated else None
+        recorder = stack.enter_context(Recorder(project, SERVICES))
+        recorder.mark("idle")
+        idle = recorder.now()
+        asked = profile(cell.users)
+        steady: dict[str, int] = {}
+        load = asyncio.run(_ask(project, dataset, asked, seed, recorder, steady_seconds, far, steady))
+        observed = observe(project) if observe else None
+        purged = _purge_and_restart(project, dataset, far, recorder) if far else {}
+        peaks = recorder.peaks()
+        return {
+            "configuration": configuration,
+            "host_gib": cell.host_gib,
+            "users": cell.users,
+            "seed": seed,
+            "seconds": round(time.monotonic() - began, 1),
+            "memory": {
+                part: {
+                    "idle": idle.get(part, sum(idle.values())),
+                    "held_peak": peak,
+                    "held_steady": steady.get(part, 0),
+                    "pss_steady": steady.get(f"{part}_pss", 0),
+                }
+                for part, peak in peaks.items()
+            },
+            "marks": {name: round(seconds, 1) for name, seconds in recorder.marks.items()},
+            "timeline": recorder.timeline(),
+            "latency": load.latencies.summary(),
+            "errors": sum(load.latencies.failed.values()),
+            "error_samples": load.latencies.samples,
+            "oom_kills": recorder.oom_kills(),
+            "containers": recorder.describe(),
+            "survived": _answers(project),
+            "cpu_seconds": recorder.cpu_seconds(),
+            "purge": purged,
+            "decided": decided,
+            "observed": observed,
+        }
+
+
+def _writer(configuration: str, cell: Cell, measured: dict[str, Any] | None) -> Callable[[Deployment], dict[str, Any]]:
+    return lambda project: configurations.apply(
+        *(configuration, project),
+        ram=cell.ram,
+        cpus=2,
+        users=cell.users,
+        measured=measured,
+        allow_large_joins=True,
+    )
+
+
+async def _ask(
+    project: Deployment,
+    dataset: Dataset,
+    asked: Profile,
+    seed: int,
+    recorder: Recorder,
+    seconds: float,
+    far: Any,
+    steady: dict[str, int],
+) -> Load:
+    users = dataset.users(asked.users)
+    async with Client(project.url) as client:
+        load = Load(client, users, seed=seed, public=dataset.public)
+        await load.first_syncs(asked.first_syncs)
+        recorder.mark("first syncs done")
+        await load.steady(seconds, asked.rate, asked.waiting)
+        recorder.mark("steady done")
+        await asyncio.sleep(_SETTLING_SECONDS)
+        now = recorder.now()
+        proportional = recorder.pss_now()
+        steady.update({**now, "total": sum(now.values()), "total_pss": sum(proportional.values())})
+        steady.update({f"{part}_pss": size for part, size in proportional.items()})
+        if far is not None:
+            await _join(load, client, users[0].token, far, recorder)
+    return load
+
+
+async def _join(load: Load, client: Client, token: str, far: Any, recorder: Recorder) -> None:
+    """Join the large room of the other server, and look at it as a client does that opens it."""
+    room = urllib.parse.quote(far.room_id)
+    await load.measured(
+        "federated_join",
+        lambda: client.call("POST", f"/join/{room}", token=token, within=_JOIN_SECONDS, server_name=far.server_name),
+    )
+    recorder.mark("joined")
+    await load.measured(
+        "large_room_members",
+        lambda: client.call("GET", f"/rooms/{room}/members", token=token, within=_JOIN_SECONDS),
+    )
+    await load.measured("large_room_sync", lambda: client.call("GET", "/sync", token=token, within=_JOIN_SECONDS))
+    recorder.mark("large room seen")
+
+
+def _purge_and_restart(project: Deployment, dataset: Dataset, far: Any, recorder: Recorder) -> dict[str, Any]:
+    """Purge the large room, and restart Synapse: what each gives back."""
+    before = recorder.now()
+    quoted = urllib.parse.quote(far.room_id)
+    token = dataset.admin_token
+
+    async def purge() -> None:
+        async with Client(project.url) as client:
+            admin = "/_synapse/admin"
+            started = await client.call("DELETE", f"/v2/rooms/{quoted}", {}, token=token, prefix=admin)
+            path = f"/v2/rooms/delete_status/{started['delete_id']}"
+            for _second in range(int(_PURGE_SECONDS * 2)):
+                status = (await client.call("GET", path, token=token, prefix=admin))["status"]
+                if status in ("complete", "failed"):
+                    break
+                await asyncio.sleep(0.5)
+            if status != "complete":
+                raise RuntimeError(f"the purge is {status} after {_PURGE_SECONDS:.0f} s")
+
+    try:
+        asyncio.run(purge())
+    except Exception as error:  # a server that is down, too, is a result
+        return {"failed": f"{type(error).__name__} {error}"[:200]}
+    recorder.mark("purged")
+    after = recorder.now()
+    project.compose("restart", "--timeout", "20", "synapse")
+    project.wait()
+    time.sleep(_SETTLING_SECONDS)
+    recorder.mark("restarted")
+    return {"before": before, "after": after, "after_restart": recorder.now()}
+
+
+def _answers(project: Deployment) -> bool:
+    try:
+        project.anonymous().server_version()
+    except Exception:
+        return False
+    return True
