@@ -107,12 +107,16 @@ def _peaks(summary: Mapping[str, Any]) -> Figure:
     for axis, cells in zip(axes, hosts.values()):
         for number, name in enumerate(names):
             colour, hatch, _marker, _dash = _style(name)
+            offset = (number - (len(names) - 1) / 2) * width
+            for place, cell in enumerate(cells):
+                if cell["configurations"].get(name, {}).get("survived") == 0:
+                    axis.text(place + offset, 0, " died", rotation=90, ha="center", va="bottom", fontsize=7)
             found = [
                 (place, cell["configurations"][name]["peak"])
                 for place, cell in enumerate(cells)
                 if cell["configurations"].get(name, {}).get("peak")
             ]
-            places = [place + (number - (len(names) - 1) / 2) * width for place, _peak in found]
+            places = [place + offset for place, _peak in found]
             medians = [peak["median"] / _MIB for _place, peak in found]
             axis.bar(places, medians, width, label=name, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5)
             spread = [

@@ -213,8 +213,13 @@ def _peak_below(cells: Sequence[Any], subject: str, other: str) -> dict[str, Any
 
 def _p95_no_worse(cells: Sequence[Any], subject: str) -> dict[str, Any]:
     def row(this: Any, _that: Any) -> dict[str, Any]:
-        compared = this["against"][BASELINE]["p95"].get("all")
-        return {"ratio": compared, "holds": None if compared is None else compared["median"] <= 1}
+        kinds = {kind: found for kind, found in this["against"][BASELINE]["p95"].items() if found}
+        compared = kinds.pop("all", None)
+        return {
+            "ratio": compared,
+            "kinds": {kind: found["median"] for kind, found in kinds.items()},
+            "holds": None if compared is None else compared["median"] <= 1,
+        }
 
     return _compared("p95_no_worse", cells, subject, BASELINE, row)
 
@@ -271,15 +276,14 @@ def _predicted(cells: Sequence[Any], subject: str, fitted: Collection[Cell]) -> 
             predicted, measured = this["predicted"][program], this["programs"][program]["held_peak"]
             if predicted is None:
                 continue
-            off = None if measured is None else predicted / measured["median"] - 1
             found.append(
                 {
                     **_where(cell),
                     "program": program,
                     "predicted": predicted,
                     "measured": measured and measured["median"],
-                    "off": off,
-                    "holds": None if off is None else abs(off) <= TOLERANCE,
+                    "off": measured and predicted / measured["median"] - 1,
+                    "holds": measured and abs(predicted - measured["median"]) <= TOLERANCE * measured["median"],
                 }
             )
     return _check("predicted", subject, None, found)
