@@ -41,6 +41,7 @@ VENV_PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 RUNTIME = $(VENV)/.stamp-runtime
 APPLYING = $(VENV)/.stamp-apply
 DEV = $(VENV)/.stamp-dev
+LAB = $(VENV)/.stamp-lab
 SHELL_SCRIPTS = tools/find-python .ci/run $(wildcard tests/stack/recipes/*/*.sh tests/stack/recipes/*/policy-rc.d roles/*/files/*.sh)
 
 # ansible.cfg names .venv; the environment wins over it where VENV says otherwise.
@@ -90,6 +91,11 @@ $(APPLYING): requirements/apply.txt $(RUNTIME)
 $(DEV): requirements/dev.txt $(APPLYING)
 	@echo "Installing the test and lint requirements into $(VENV) (a minute or two)"
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
+	@touch "$@"
+
+$(LAB): requirements/lab.txt $(DEV)
+	@echo "Installing what draws the benchmarks' figures into $(VENV): matplotlib (a few seconds, 160 MB)"
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --requirement requirements/lab.txt
 	@touch "$@"
 
 .PHONY: test
@@ -163,7 +169,7 @@ format: $(DEV) ## let ruff sort imports and lay out the code
 	@"$(BIN)/ruff" format .
 
 .PHONY: bench
-bench: $(DEV) ## measure a plan, a second run, many hosts and many rooms (not a test: it judges nothing by itself)
+bench: $(LAB) ## measure a plan, a second run, many hosts and many rooms (not a test: it judges nothing by itself)
 	@echo "Measuring (several minutes)"
 	@"$(BIN)/python" tests/lab/bench_playbook.py
 	@"$(BIN)/python" tests/lab/bench_rooms.py
@@ -171,7 +177,7 @@ bench: $(DEV) ## measure a plan, a second run, many hosts and many rooms (not a 
 .PHONY: lock
 lock: $(RUNTIME) ## compile requirements/*.in to the locks again (LOCK_ARGS=--upgrade for newer versions)
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check uv
-	@for name in runtime apply dev; do \
+	@for name in runtime apply dev lab; do \
 	    (cd requirements && "$(VENV_PATH)/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 	        --no-emit-index-url --no-emit-find-links $(LOCK_ARGS) $$name.in --output-file $$name.txt) || exit 1; \
 	done

@@ -25,8 +25,6 @@ __all__ = ["BIG", "Far", "Size", "ensure", "serving"]
 BIG = Size(members=5200, state=800, changes=2000)
 """The room of the benchmarks."""
 
-_MADE_BY = [pathlib.Path(module.__file__) for module in (remote_room, made_rooms)]
-
 
 class Far:
     """The remote server, up.
@@ -84,7 +82,7 @@ def ensure(engine: Engine, size: Size = BIG) -> kept.Kept:
     recipe = kept.Recipe(
         # One for each number of members: a small one must not make a big one be forgotten.
         name=f"remote-{size.members}",
-        key=kept.key(*_MADE_BY, more=f" {size}"),
+        key=kept.key(pathlib.Path(remote_room.__file__), pathlib.Path(made_rooms.__file__), more=f" {size}"),
         title=f"the remote server's room of {size.members} members",
         seconds=30 + (size.members + size.changes) // 12,
         configure=remote_room.configure,
