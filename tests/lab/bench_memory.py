@@ -117,7 +117,7 @@ def _report(record: dict[str, Any]) -> None:
     everything = record["latency"]["all"]
     say(
         f"  peak {memory['total']} MiB (Synapse {memory['synapse']}, PostgreSQL {memory['postgresql']}),"
-        f" p95 {everything.get('p95')} ms, {record['errors']} errors, {record['oom_kills']} OOM kills,"
+        f" p95 {everything.get('p95')} ms, {record['errors']} errors, {record['oom_kills']['host']} OOM kills,"
         f" {record['seconds']} s"
     )
 

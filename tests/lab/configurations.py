@@ -28,7 +28,7 @@ from deployment import Deployment
 from ansible_collections.synapse.tuning.plugins.module_utils._core import host, plan
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document
 
-__all__ = ["CONFIGURATIONS", "ConfigurationError", "apply"]
+__all__ = ["CONFIGURATIONS", "ConfigurationError", "apply", "write"]
 
 CONFIGURATIONS: tuple[str, ...] = ("stock", "article", "mdad", "pgtune", "ours", "learned")
 
@@ -90,7 +90,7 @@ def _article(project: Deployment, _given: _Host) -> dict[str, Any]:
     """All of its methods that are settings, as written: a cache of the name get_event_cache does not exist."""
     factors = {"get_users_in_room": 0.5, "get_event_cache": 0.3}
     memory = {"limits": {"memory": "1G"}, "reservations": {"memory": "512M"}}
-    return _write(
+    return write(
         project,
         environment={"SYNAPSE_CACHE_FACTOR": "0.2"},
         homeserver={"caches": {"global_factor": 0.2, "per_cache_factors": factors}},
@@ -102,7 +102,7 @@ def _article(project: Deployment, _given: _Host) -> dict[str, Any]:
 def _mdad(project: Deployment, given: _Host) -> dict[str, Any]:
     """Its container of Synapse has no environment that says anything of memory, and no limit."""
     caches = {"global_factor": 10, "cache_entry_ttl": "1080m", "cache_autotuning": peers.mdad_autotuning(given.ram)}
-    return _write(
+    return write(
         project,
         homeserver={"event_cache_size": "100K", "caches": caches},
         compose={"postgresql": {"shm_size": "256m"}},
@@ -112,10 +112,10 @@ def _mdad(project: Deployment, given: _Host) -> dict[str, Any]:
 
 def _pgtune(project: Deployment, given: _Host) -> dict[str, Any]:
     """It knows PostgreSQL only."""
-    return _write(project, postgresql=peers.pgtune_web(given.ram, cpus=given.cpus, version=POSTGRESQL_VERSION))
+    return write(project, postgresql=peers.pgtune_web(given.ram, cpus=given.cpus, version=POSTGRESQL_VERSION))
 
 
-def _write(
+def write(
     project: Deployment,
     *,
     environment: Mapping[str, str] | None = None,
@@ -123,7 +123,7 @@ def _write(
     compose: Mapping[str, Mapping[str, Any]] | None = None,
     postgresql: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Write settings into the two files, and return them."""
+    """Write settings into the two files, and return them. homeserver: by dotted path."""
     file = _compose_file(project)
     document = Document.parse(file.read_text(encoding="utf-8"), name=str(file))
     path: tuple[str | int, ...] = ("services", _SERVICES["synapse"], "environment")
@@ -140,7 +140,7 @@ def _write(
     file = _homeserver_file(project)
     document = _homeserver(file)
     for name, value in (homeserver or {}).items():
-        document.set((name,), value)
+        document.set(tuple(name.split(".")), value)
     # In place, for the file is Synapse's own user's.
     file.write_text(document.text, encoding="utf-8")
     return {

@@ -162,16 +162,20 @@ class _Filling:
 
     async def _make(self, name: str, members: Sequence[str]) -> str:
         creator, *others = members
-        states = [{"type": "org.example.thing", "state_key": str(each), "content": {}} for each in range(len(members))]
+        states = [
+            {"type": "org.example.thing", "state_key": str(each), "content": {}}
+            for each in range(min(len(members), 400))
+        ]
         answer = await self._client.call(
             "POST",
             "/createRoom",
             {"preset": "public_chat", "name": name, "initial_state": states},
             token=self._tokens[creator],
+            within=600,
         )
         room = str(answer["room_id"])
         for other in others:
-            await self._client.call("POST", f"/join/{urllib.parse.quote(room)}", token=self._tokens[other])
+            await self._client.call("POST", f"/join/{urllib.parse.quote(room)}", token=self._tokens[other], within=600)
         return room
 
     async def talk(self) -> None:
@@ -183,7 +187,7 @@ class _Filling:
         async def say_something(number: int, room: str, member: str, length: int) -> None:
             path = f"/rooms/{urllib.parse.quote(room)}/send/m.room.message/{number}"
             body = {"msgtype": "m.text", "body": "word " * length}
-            await self._client.call("PUT", path, body, token=self._tokens[member])
+            await self._client.call("PUT", path, body, token=self._tokens[member], within=600)
             if (count := next(done)) % 1000 == 0:
                 say(f"said {count} of {_MESSAGES} messages")
 

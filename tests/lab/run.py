@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import configurations
+import images
 import remote
 from dataset import Dataset
 from deployment import Deployment
@@ -112,13 +113,14 @@ def measure(
             "latency": load.latencies.summary(),
             "errors": sum(load.latencies.failed.values()),
             "error_samples": load.latencies.samples,
-            "oom_kills": recorder.oom_kills(),
+            "oom_kills": {"host": recorder.oom_kills()},
             "containers": recorder.describe(),
             "survived": _answers(project),
             "cpu_seconds": recorder.cpu_seconds(),
             "purge": purged,
             "decided": decided,
             "observed": observed,
+            "versions": {"synapse": _version(images.SYNAPSE), "postgresql": _version(images.POSTGRES)},
         }
 
 
@@ -206,6 +208,10 @@ def _purge_and_restart(project: Deployment, dataset: Dataset, far: Any, recorder
     time.sleep(_SETTLING_SECONDS)
     recorder.mark("restarted")
     return {"before": before, "after": after, "after_restart": recorder.now()}
+
+
+def _version(image: images.Image) -> str:
+    return image.tag.rpartition(":")[2].lstrip("v")
 
 
 def _answers(project: Deployment) -> bool:

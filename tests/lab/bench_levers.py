@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each lever returns by itself: stock with one setting changed, beside stock. A benchmark, no test.
+
+    .venv/bin/python tests/lab/bench_levers.py [--users 50] [--rotations 0 1 2] [--levers malloc_conf cp_max_4]
+
+As root, with the test stack, on a machine that does nothing else; a run takes about a minute. Ratios and differences are
+made within a rotation, in which each lever ran once and stock first. The answers go to docs/benchmarks/levers.json and
+levers.md; what is there already is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import sys
+from typing import Any
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "stack"))
+
+# It sees to it that ansible_collections.synapse.tuning means this checkout.
+import configurations
+import dataset
+import images
+import remote
+from engine import Engine, say
+from measured_on import machine
+from run import Cell, measure
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HOST_GIB = 4
+
+MALLOC_CONF = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:1"
+
+LEVERS: dict[str, dict[str, Any]] = {
+    "stock": {},
+    "malloc_conf": {"environment": {"MALLOC_CONF": MALLOC_CONF}},
+    "malloc_conf, PYTHONMALLOC=malloc": {"environment": {"MALLOC_CONF": MALLOC_CONF, "PYTHONMALLOC": "malloc"}},
+    "cache_autotuning, PYTHONMALLOC=malloc": {
+        "environment": {"PYTHONMALLOC": "malloc"},
+        "homeserver": {
+            "caches.cache_autotuning": {
+                "max_cache_memory_usage": "358M",
+                "target_cache_memory_usage": "281M",
+                "min_cache_ttl": "5m",
+            }
+        },
+    },
+    "cp_max 3": {"homeserver": {"database.args.cp_min": 1, "database.args.cp_max": 3}},
+    "cp_max 5": {"homeserver": {"database.args.cp_min": 2, "database.args.cp_max": 5}},
+    "txn_limit 500": {"homeserver": {"database.txn_limit": 500}},
+    "global_factor 0.2": {"homeserver": {"caches.global_factor": 0.2}},
+    "global_factor 2": {"homeserver": {"caches.global_factor": 2.0}},
+    "gc_thresholds 2000, 20, 20": {"homeserver": {"gc_thresholds": [2000, 20, 20]}},
+    "presence off": {"homeserver": {"presence.enabled": False}},
+    "sync_response_cache 5s": {"homeserver": {"caches.sync_response_cache_duration": "5s"}},
+    "shared_buffers 32MB": {"postgresql": {"shared_buffers": "32MB"}},
+    "shared_buffers 512MB": {"postgresql": {"shared_buffers": "512MB"}},
+    "work_mem 1MB": {"postgresql": {"work_mem": "1MB"}},
+    "max_connections 30": {"postgresql": {"max_connections": "30"}},
+    "jit off": {"postgresql": {"jit": "off"}},
+    "parallel workers off": {
+        "postgresql": {"max_parallel_workers_per_gather": "0", "max_parallel_maintenance_workers": "0"}
+    },
+    "random_page_cost 1.1": {"postgresql": {"random_page_cost": "1.1", "effective_io_concurrency": "200"}},
+}
+
+
+def main() -> int:
+    """Do the runs that are missing, and write both files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--users", type=int, nargs="+", default=[50])
+    parser.add_argument("--rotations", type=int, nargs="+", default=[0, 1, 2], help="their numbers")
+    parser.add_argument("--levers", nargs="+", default=list(LEVERS), choices=list(LEVERS))
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs" / "benchmarks")
+    options = parser.parse_args()
+    path = options.out / "levers.json"
+    said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"runs": []}
+    done = {(run["rotation"], run["users"], run["lever"]) for run in said["runs"]}
+    engine = Engine()
+    said["machine"] = machine(os.getloadavg()[0], "matrix-synapse")
+    with engine.lease():
+        images.build_all(engine)
+        kept = dataset.ensure(engine)
+        remote.ensure(engine)
+        for rotation in options.rotations:
+            for users in options.users:
+                others = [name for name in options.levers if name != "stock"]
+                shift = rotation * 7 % max(len(others), 1)
+                for lever in ("stock", *others[shift:], *others[:shift]):
+                    if (rotation, users, lever) in done:
+                        continue
+                    run = _run(engine, kept, lever, users, rotation)
+                    said["runs"].append(run)
+                    path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+                    say(
+                        f"{lever}, {users} users, rotation {rotation}: {run['total_mb']:.0f} MB, p95 {run['p95']:.0f} ms"
+                    )
+    (options.out / "levers.md").write_text(text(said), encoding="utf-8")
+    return 0
+
+
+def _run(engine: Engine, kept: dataset.Dataset, lever: str, users: int, rotation: int) -> dict[str, Any]:
+    record = measure(
+        *(engine, kept, Cell(HOST_GIB, users), lever),
+        seed=rotation,
+        apply=lambda project: configurations.write(project, **LEVERS[lever]),
+    )
+    memory = record["memory"]
+    return {
+        "lever": lever,
+        "users": users,
+        "rotation": rotation,
+        **{f"{part}_mb": round(memory[part]["held_peak"] / 1e6, 1) for part in ("synapse", "postgresql", "total")},
+        **{
+            f"{part}_steady_mb": round(memory[part]["held_steady"] / 1e6, 1)
+            for part in ("synapse", "postgresql", "total")
+        },
+        "idle_mb": round(memory["total"]["idle"] / 1e6, 1),
+        "p50": record["latency"]["all"].get("p50", 0.0),
+        "p95": record["latency"]["all"].get("p95", 0.0),
+        "federated_join": record["latency"].get("federated_join", {}).get("p50"),
+        "cpu": round(sum(record["cpu_seconds"].values()), 1),
+        "errors": record["errors"],
+        "error_samples": record["error_samples"],
+        "purge": {name: round(sum(parts.values()) / 1e6, 1) for name, parts in record["purge"].items()}
+        if "failed" not in record["purge"]
+        else record["purge"],
+    }
+
+
+def text(said: dict[str, Any]) -> str:
+    """The table, levers that return most first."""
+    on = said["machine"]
+    lines = [
+        "<!--",
+        "SPDX-FileCopyrightText: 2026 The synapse.tuning authors",
+        "SPDX-License-Identifier: GPL-3.0-or-later",
+        "-->",
+        "# What each lever returns by itself",
+        "",
+        "Stock Synapse and PostgreSQL with one setting changed, against stock in the same rotation: medians of the differences and",
+        f"ratios. {on['cores']} cores, Synapse {on['matrix_synapse']}, PostgreSQL 15; a host of {HOST_GIB} GiB. Held: anonymous and",
+        "shared memory of both cgroups, in MB of 10^6 bytes. The peak is that of a join of 5,200 members over federation.",
+    ]
+    for users in sorted({run["users"] for run in said["runs"]}):
+        runs = [run for run in said["runs"] if run["users"] == users]
+        stock = {run["rotation"]: run for run in runs if run["lever"] == "stock"}
+        lines += [
+            "",
+            f"## {users} users",
+            "",
+            f"Stock: peak {_median(stock.values(), 'total_mb'):.0f} MB (Synapse {_median(stock.values(), 'synapse_mb'):.0f},"
+            f" PostgreSQL {_median(stock.values(), 'postgresql_mb'):.0f}), steady {_median(stock.values(), 'total_steady_mb'):.0f} MB,"
+            f" p95 {_median(stock.values(), 'p95'):.0f} ms, {len(stock)} rotations.",
+            "",
+            "| lever | peak MB | steady MB | Synapse | PostgreSQL | p95 ratio (lowest–highest) | CPU ratio | errors |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        rows = []
+        for lever in LEVERS:
+            pairs = [
+                (run, stock[run["rotation"]]) for run in runs if run["lever"] == lever and run["rotation"] in stock
+            ]
+            if lever != "stock" and pairs:
+                rows.append(_row(lever, pairs))
+        lines += [line for _peak, line in sorted(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _median(runs: Any, name: str) -> float:
+    return statistics.median(run[name] for run in runs)
+
+
+def _row(lever: str, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[float, str]:
+    def differs(name: str) -> float:
+        return statistics.median(run[name] - base[name] for run, base in pairs)
+
+    def ratios(name: str) -> list[float]:
+        return [run[name] / base[name] for run, base in pairs]
+
+    peak = differs("total_mb")
+    slower = ratios("p95")
+    cells = [
+        lever,
+        *(f"{differs(name):+.0f}" for name in ("total_mb", "total_steady_mb", "synapse_mb", "postgresql_mb")),
+        f"{statistics.median(slower):.2f} ({min(slower):.2f}–{max(slower):.2f})",
+        f"{statistics.median(ratios('cpu')):.2f}",
+        str(sum(run["errors"] for run, _base in pairs)),
+    ]
+    return peak, f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
