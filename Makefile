@@ -29,6 +29,10 @@ PYTEST_ARGS =
 # Which Molecule scenario; empty: all.
 SCENARIO =
 
+# Which benchmarks, and more arguments for them.
+BENCH = playbook rooms levers memory hour
+BENCH_ARGS =
+
 # More arguments for `uv pip compile`.
 LOCK_ARGS =
 
@@ -169,10 +173,11 @@ format: $(DEV) ## let ruff sort imports and lay out the code
 	@"$(BIN)/ruff" format .
 
 .PHONY: bench
-bench: $(LAB) ## measure a plan, a second run, many hosts and many rooms (not a test: it judges nothing by itself)
-	@echo "Measuring (several minutes)"
-	@"$(BIN)/python" tests/lab/bench_playbook.py
-	@"$(BIN)/python" tests/lab/bench_rooms.py
+bench: $(LAB) ## measure (BENCH=playbook, rooms, levers, memory, hour; all of them take many hours; BENCH_ARGS=...)
+	@for name in $(BENCH); do \
+	    echo "Measuring: $$name"; "$(BIN)/python" "tests/lab/bench_$$name.py" $(BENCH_ARGS) || exit 1; \
+	done
+	@case " $(BENCH) " in *" memory "*) "$(BIN)/python" tests/lab/results.py docs/benchmarks/memory-runs.jsonl --out docs/benchmarks ;; esac
 
 .PHONY: lock
 lock: $(RUNTIME) ## compile requirements/*.in to the locks again (LOCK_ARGS=--upgrade for newer versions)

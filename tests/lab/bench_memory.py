@@ -6,8 +6,8 @@
 
 As root, with the test stack, on a machine that does nothing else: a run takes about a minute, and there is one for each
 configuration, host, number of users and rotation. Within a rotation the configurations follow one another in one sitting,
-each rotation begins with another one. Runs are appended to .cache/lab/memory.jsonl as they end, and what is there already
-is not done again, so that it may be stopped at any time; results.py makes the tables of it.
+each rotation begins with another one. Runs are appended to docs/benchmarks/memory-runs.jsonl as they end, and what is there
+already is not done again, so that it may be stopped at any time; results.py makes the tables of it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ from observe import observe
 from run import Cell, measure
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DEFAULT = ROOT / ".cache" / "lab" / "memory.jsonl"
+DEFAULT = ROOT / "docs" / "benchmarks" / "memory-runs.jsonl"
+# What a server of ours was measured to hold, for the run that learns from it.
+OBSERVED = ROOT / ".cache" / "lab"
 
 
 def main() -> int:
     """Do the runs that are missing."""
     options = _options()
-    options.records.parent.mkdir(parents=True, exist_ok=True)
+    OBSERVED.mkdir(parents=True, exist_ok=True)
     done = {_key(record) for record in _records(options.records)}
     engine = Engine()
     with engine.lease():
@@ -54,11 +56,15 @@ def main() -> int:
             rotation, host_gib, users, order, configuration = key
             cell = Cell(host_gib, users)
             say(f"{number}/{len(missing)}: {configuration}, {host_gib} GiB, {users} users, rotation {rotation}")
-            measured = _measured(options.records, key) if configuration == "learned" else None
+            observed = OBSERVED / f"{rotation}-{host_gib:g}-{users}.json"
+            measured = json.loads(observed.read_text(encoding="utf-8")) if configuration == "learned" else None
             record = measure(engine, kept, cell, configuration, seed=rotation, measured=measured, observe=observe)
             record.update(
                 rotation=rotation, order=order, machine=on, at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             )
+            said = record.pop("observed")
+            if configuration == "ours":
+                observed.write_text(json.dumps(said), encoding="utf-8")
             with options.records.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             _report(record)
@@ -98,18 +104,6 @@ def _key(record: dict[str, Any]) -> tuple[Any, ...]:
 
 def _records(path: pathlib.Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-def _measured(path: pathlib.Path, key: tuple[Any, ...]) -> Any:
-    """What our plan held in the same rotation."""
-    rotation, host_gib, users, _order, _configuration = key
-    for record in reversed(_records(path)):
-        if (record["rotation"], record["host_gib"], record["users"], record["configuration"]) == (
-            *(rotation, host_gib, users),
-            "ours",
-        ):
-            return record["observed"]
-    raise SystemExit("learned needs a run of ours in the same rotation: add it to --configurations")
 
 
 def _report(record: dict[str, Any]) -> None:

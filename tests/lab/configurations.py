@@ -26,6 +26,7 @@ import play
 from deployment import Deployment
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import host, plan
+from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import values_of
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document
 
 __all__ = ["CONFIGURATIONS", "ConfigurationError", "apply", "write"]
@@ -70,7 +71,7 @@ def apply(
     The files decide all but one thing: what ours plans for tables (C(tables)) only a running PostgreSQL can be given.
 
     :returns: JSON data: C(environment) and C(homeserver), C(compose) by service, C(postgresql) (parameters) of what was
-        set; of ours the whole C(plan), and C(dropped): dotted paths of homeserver.yaml that the lab took out again.
+        set; of ours the values of the C(plan), and C(dropped): dotted paths of homeserver.yaml that the lab took out again.
     :raises ConfigurationError: there is no such configuration, or no plan from measurements.
     """
     if name not in _WRITERS:
@@ -177,7 +178,8 @@ def _tune(project: Deployment, planned: dict[str, Any], given: _Host) -> dict[st
     run = play.tune(project, planned, apply=False, compressor_state="absent")
     if run.returncode != 0:
         raise ConfigurationError(f"the playbook did not write the plan: {run.output}")
-    return {"plan": planned, "dropped": _drop(project, "limit_remote_rooms") if given.allow_large_joins else []}
+    values = {name: values_of(planned[name]) for name in ("homeserver", "postgresql", "compose")}
+    return {"plan": values, "dropped": _drop(project, "limit_remote_rooms") if given.allow_large_joins else []}
 
 
 def _drop(project: Deployment, name: str) -> list[str]:

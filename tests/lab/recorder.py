@@ -19,11 +19,13 @@ from typing import Any
 
 from deployment import Deployment
 
-__all__ = ["Recorder", "held", "pss"]
+__all__ = ["Recorder", "held", "pss", "shared"]
 
 _EVERY = 0.1  # seconds; a large answer holds its memory for about as long
 # Version 1 counts shared memory among what is anonymous, version 2 apart from it.
 _HELD_1 = re.compile(rb"^total_(?:active_anon|inactive_anon|unevictable) (\d+)$", re.MULTILINE)
+# The last one is version 1's total.
+_SHARED = re.compile(rb"^(?:total_)?shmem (\d+)$", re.MULTILINE)
 _HELD_2 = re.compile(rb"^(?:anon|shmem) (\d+)$", re.MULTILINE)
 
 
@@ -31,6 +33,11 @@ def held(directory: pathlib.Path) -> int:
     """Bytes that a memory cgroup holds, and all below it: what only swap or a kill would give back."""
     text = (directory / "memory.stat").read_bytes()
     return sum(map(int, _HELD_1.findall(text) or _HELD_2.findall(text)))
+
+
+def shared(directory: pathlib.Path) -> int:
+    """Bytes of it that are shared memory: PostgreSQL's shared_buffers, as far as they were touched."""
+    return int(_SHARED.findall((directory / "memory.stat").read_bytes())[-1])
 
 
 def pss(directory: pathlib.Path) -> int:
@@ -87,6 +94,10 @@ class Recorder:
     def now(self) -> dict[str, int]:
         """What each part holds now."""
         return {part: self._held(part) for part in self._services.values()}
+
+    def shared_now(self) -> dict[str, int]:
+        """What of it is shared memory."""
+        return {part: shared(directory) for part, directory in self._directories.items()}
 
     def pss_now(self) -> dict[str, int]:
         """The proportional set size of each part now."""

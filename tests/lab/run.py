@@ -90,6 +90,8 @@ def measure(
         asked = profile(cell.users)
         steady: dict[str, int] = {}
         load = asyncio.run(_ask(project, dataset, asked, seed, recorder, steady_seconds, far, steady))
+        # Of shared memory nothing is given back.
+        shared = recorder.shared_now().get("postgresql", 0)
         observed = observe(project) if observe else None
         purged = _purge_and_restart(project, dataset, far, recorder) if far else {}
         peaks = recorder.peaks()
@@ -108,6 +110,7 @@ def measure(
                 }
                 for part, peak in peaks.items()
             },
+            "shared_buffers_touched": shared,
             "marks": {name: round(seconds, 1) for name, seconds in recorder.marks.items()},
             "timeline": recorder.timeline(),
             "latency": load.latencies.summary(),
