@@ -102,11 +102,8 @@ def test_the_others_only_add_lines(project: deployment.Deployment, name: str) ->
     assert after["compose.yml"] != before["compose.yml"]
 
 
-@pytest.mark.parametrize("name", [*OTHERS, "ours"])
-def test_it_is_the_same_server(project: deployment.Deployment, name: str) -> None:
-    """Images, ports, volumes and whatever else is no lever of memory."""
-    before = compose(project)
-    apply(name, project)
+def assert_same_server(project: deployment.Deployment, before: dict[str, Any]) -> None:
+    """Images, ports, volumes, secrets, and whatever else is no lever of memory."""
     after = compose(project)
     levers = {"command", "deploy", "environment", "shm_size"}
     for service in ("synapse", "db"):
@@ -114,11 +111,17 @@ def test_it_is_the_same_server(project: deployment.Deployment, name: str) -> Non
             key: value for key, value in before[service].items() if key not in levers
         }
         assert before[service]["environment"].items() <= after[service]["environment"].items()
-    secrets = (project.directory / "data" / "homeserver.yaml").read_text(encoding="utf-8")
     assert deployment.load(project.engine, project.directory).settings == project.settings
-    assert project.settings["POSTGRES_PASSWORD"] in secrets
+    assert f'    password: "{project.settings["POSTGRES_PASSWORD"]}"' in read(project)["data/homeserver.yaml"]
     # Nothing that removes what the next configuration's server would still have.
     assert synapse(project).server.forgotten_room_retention_period is None
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_it_is_the_same_server(project: deployment.Deployment, name: str) -> None:
+    before = compose(project)
+    apply(name, project)
+    assert_same_server(project, before)
 
 
 def test_the_article(project: deployment.Deployment) -> None:
@@ -169,8 +172,9 @@ def test_pgtune_leaves_synapse_alone(project: deployment.Deployment) -> None:
 
 
 def test_ours_is_what_the_playbook_makes_of_the_plan(project: deployment.Deployment) -> None:
-    before = read(project)
+    before, stock = read(project), compose(project)
     decided = apply("ours", project)
+    assert_same_server(project, stock)
     planned = plan.make_plan(host.Inputs(users=5, ram=2 * GIB, cpus=2, postgresql_version=15))
     assert decided == {"plan": planned, "dropped": []}
     services = compose(project)
@@ -188,15 +192,6 @@ def test_ours_is_what_the_playbook_makes_of_the_plan(project: deployment.Deploym
     assert not list(project.directory.parent.glob("*.cron")) and not list(project.directory.glob("compress-state*"))
 
 
-def test_ours_lets_large_rooms_in_where_asked(project: deployment.Deployment) -> None:
-    decided = apply("ours", project, allow_large_joins=True)
-    assert decided["dropped"] == ["limit_remote_rooms"]
-    # The record has what was planned all the same.
-    assert decided["plan"]["homeserver"]["limit_remote_rooms.enabled"]["value"] is True
-    written = yaml.safe_load((project.directory / "data" / "homeserver.yaml").read_text(encoding="utf-8"))
-    assert "limit_remote_rooms" not in written and written["forget_rooms_on_leave"] is True
-
-
 def test_learned_says_what_it_lacks(project: deployment.Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(configurations.ConfigurationError, match="needs a measurement"):
         apply("learned", project)
@@ -205,7 +200,7 @@ def test_learned_says_what_it_lacks(project: deployment.Deployment, monkeypatch:
         apply("learned", project, measured={})
 
 
-def test_learned_hands_the_measurement_to_the_plan(
+def test_learned_hands_the_measurement_to_the_plan_and_lets_large_rooms_in_where_asked(
     project: deployment.Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_plan, seen = plan.make_plan, []
@@ -215,12 +210,17 @@ def test_learned_hands_the_measurement_to_the_plan(
         return make_plan(inputs)
 
     monkeypatch.setattr(plan, "make_plan", learning)
-    decided = apply("learned", project, measured={"schema_version": 1})
+    decided = apply("learned", project, measured={"schema_version": 1}, allow_large_joins=True)
     assert seen == [{"schema_version": 1}]
     assert (
         parameters(compose(project)["db"])["shared_buffers"]
         == (decided["plan"]["postgresql"]["shared_buffers"]["value"])
     )
+    assert decided["dropped"] == ["limit_remote_rooms"]
+    # The record has what was planned all the same.
+    assert decided["plan"]["homeserver"]["limit_remote_rooms.enabled"]["value"] is True
+    written = yaml.safe_load((project.directory / "data" / "homeserver.yaml").read_text(encoding="utf-8"))
+    assert "limit_remote_rooms" not in written and written["forget_rooms_on_leave"] is True
 
 
 def test_an_unknown_configuration_is_named(project: deployment.Deployment) -> None:
