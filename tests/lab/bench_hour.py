@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def _run(engine: Engine, kept: dataset.Dataset, seconds: float, configuration: str) -> dict[str, Any]:
-    return measure(engine, kept, Cell(1, 1), configuration, seed=1, federated=False, steady_seconds=seconds)
+    return measure(engine, kept, Cell(1, 1), configuration, seed=1, room=None, steady_seconds=seconds)
 
 
 def _text(on: dict[str, Any], records: list[dict[str, Any]], seconds: float) -> str:

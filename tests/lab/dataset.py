@@ -8,6 +8,8 @@ Every run starts from the same bytes.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 import itertools
 import json
 import pathlib
@@ -24,18 +26,12 @@ from engine import Engine, say
 from federation import federate
 from load import Client, User
 
-__all__ = ["SERVER_NAME", "Dataset", "ensure", "sizes"]
+__all__ = ["BIG", "SERVER_NAME", "Dataset", "Size", "ensure", "sizes"]
 
 SEED = 5
 SERVER_NAME = "near:8448"
 
 _ALIAS = "near"
-_PEOPLE = 2100  # with an account; the first 500 have clients that ask
-_ACTIVE = 500
-_ROOMS = 70
-_PRIVATE = 160  # rooms of two
-_LARGEST = 2050
-_MESSAGES = 4000
 _AT_ONCE = 8
 _TOKEN = "as-token-of-the-lab"
 
@@ -50,9 +46,34 @@ _SERVICE = {
 }
 
 
-def sizes() -> list[int]:
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How much is in a database.
+
+    Attributes:
+        people: With an account.
+        active: The first of them, whose clients ask.
+        rooms: Of three members or more.
+        private: Rooms of two.
+        largest: Members of the largest room.
+        messages: In all rooms.
+    """
+
+    people: int
+    active: int
+    rooms: int
+    private: int
+    largest: int
+    messages: int
+
+
+BIG = Size(people=2100, active=500, rooms=70, private=160, largest=2050, messages=4000)
+"""That of the benchmarks."""
+
+
+def sizes(size: Size = BIG) -> list[int]:
     """Members of each room, the largest first: a long tail, most rooms are small."""
-    return [max(3, int(_LARGEST / number**1.8)) for number in range(1, _ROOMS + 1)]
+    return [max(3, int(size.largest / number**1.8)) for number in range(1, size.rooms + 1)]
 
 
 class Dataset:
@@ -76,15 +97,17 @@ class Dataset:
         return project
 
 
-def ensure(engine: Engine) -> Dataset:
+def ensure(engine: Engine, size: Size = BIG) -> Dataset:
     """The database, made where it is missing. The engine must run and have the images."""
+    files = (pathlib.Path(module.__file__) for module in (sys.modules[__name__], made_rooms))
     recipe = kept.Recipe(
-        name="near",
-        key=kept.key(*(pathlib.Path(module.__file__) for module in (sys.modules[__name__], made_rooms))),
-        title="the lab's database",
-        seconds=400,
+        # One for each number of people: a small one must not make a big one be forgotten.
+        name=f"near-{size.people}",
+        key=kept.key(*files, more=f" {size}"),
+        title=f"the lab's database of {size.people} people",
+        seconds=30 + size.messages // 10,
         configure=_configure,
-        generate=_generate,
+        generate=functools.partial(_generate, size=size),
     )
     return Dataset(kept.ensure(engine, recipe))
 
@@ -95,16 +118,16 @@ def _configure(project: Deployment) -> None:
     (project.directory / "data" / "service.yaml").write_text(json.dumps(_SERVICE), encoding="utf-8")
 
 
-def _generate(project: Deployment) -> dict[str, Any]:
+def _generate(project: Deployment, *, size: Size) -> dict[str, Any]:
     admin = project.register("admin", admin=True)
-    manifest = asyncio.run(_fill(project))
+    manifest = asyncio.run(_fill(project, size))
     made_rooms._wait_for_the_background(project)
     return {**manifest, "admin": admin.token}
 
 
-async def _fill(project: Deployment) -> dict[str, Any]:
+async def _fill(project: Deployment, size: Size) -> dict[str, Any]:
     async with Client(project.url, connections=32) as client:
-        filling = _Filling(client)
+        filling = _Filling(client, size)
         await filling.register()
         await filling.rooms()
         await filling.talk()
@@ -112,10 +135,11 @@ async def _fill(project: Deployment) -> dict[str, Any]:
 
 
 class _Filling:
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, size: Size) -> None:
         self._client = client
+        self._size = size
         self._chance = random.Random(SEED)
-        self._names = [f"p{number:04}" for number in range(_PEOPLE)]
+        self._names = [f"p{number:04}" for number in range(self._size.people)]
         self._tokens: dict[str, str] = {}
         self._rooms: dict[str, list[str]] = {name: [] for name in self._names}
         self._public: list[str] = []
@@ -133,12 +157,12 @@ class _Filling:
     async def rooms(self) -> None:
         """The largest first. Whoever comes first is in more rooms: few are very active, and most are not."""
         plans: list[tuple[str, list[str]]] = []
-        for number, size in enumerate(sizes(), 1):
-            weights = [1 / (index + 4) ** 0.7 for index in range(_PEOPLE)]
+        for number, size in enumerate(sizes(self._size), 1):
+            weights = [1 / (index + 4) ** 0.7 for index in range(self._size.people)]
             plans.append((f"Room {number} of {size}", _drawn(self._chance, self._names, weights, size)))
-        for number in range(_PRIVATE):
-            one = self._names[number % _ACTIVE]
-            other = self._chance.choice([each for each in self._names[:_ACTIVE] if each != one])
+        for number in range(self._size.private):
+            one = self._names[number % self._size.active]
+            other = self._chance.choice([each for each in self._names[: self._size.active] if each != one])
             plans.append((f"Two {number}", [one, other]))
         done = itertools.count(1)
 
@@ -181,7 +205,7 @@ class _Filling:
     async def talk(self) -> None:
         """What was said so far: much in the rooms of many, a little in each."""
         weights = [len(members) ** 0.8 for _room, members in self._all]
-        spoken = self._chance.choices(self._all, weights, k=_MESSAGES)
+        spoken = self._chance.choices(self._all, weights, k=self._size.messages)
         done = itertools.count(1)
 
         async def say_something(number: int, room: str, member: str, length: int) -> None:
@@ -189,7 +213,7 @@ class _Filling:
             body = {"msgtype": "m.text", "body": "word " * length}
             await self._client.call("PUT", path, body, token=self._tokens[member], within=600)
             if (count := next(done)) % 1000 == 0:
-                say(f"said {count} of {_MESSAGES} messages")
+                say(f"said {count} of {self._size.messages} messages")
 
         await _pool(
             say_something(number, room, self._chance.choice(members), int(self._chance.lognormvariate(2.2, 0.8)) + 1)
@@ -199,7 +223,7 @@ class _Filling:
     def manifest(self) -> dict[str, Any]:
         people = [
             {"id": f"@{name}:{SERVER_NAME}", "token": self._tokens[name], "rooms": self._rooms[name]}
-            for name in self._names[:_ACTIVE]
+            for name in self._names[: self._size.active]
         ]
         return {"people": [each for each in people if each["rooms"]], "public": self._public}
 

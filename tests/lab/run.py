@@ -60,12 +60,13 @@ def measure(
     seed: int,
     measured: dict[str, Any] | None = None,
     apply: Callable[[Deployment], dict[str, Any]] | None = None,
-    federated: bool = True,
+    room: remote.Size | None = remote.BIG,
     steady_seconds: float = _STEADY_SECONDS,
     observe: Callable[[Deployment], Any] | None = None,
 ) -> dict[str, Any]:
     """Do one run and return its record, without the numbers of its rotation.
 
+    room: the other server's, which is joined over federation; None for no other server.
     measured: what `learned` learns from. apply: writes the configuration where it is none of `configurations`.
     observe: called on the server that runs, once the load has ended; its answer is `observed`.
     """
@@ -77,13 +78,15 @@ def measure(
         stack.callback(project.remove)
         decided = (apply or _writer(configuration, cell, measured))(project)
         # What the plan leaves to the kernel and the engine is not the containers'.
-        room = stack.enter_context(host(cell.ram - operating_system_bytes(cell.ram)))
+        limits = stack.enter_context(host(cell.ram - operating_system_bytes(cell.ram)))
         # Its cgroup is removed after the containers are.
         stack.callback(project.down)
-        room.contain(project)
+        limits.contain(project)
         project.up()
-        serving = remote.serving(engine, directory / "far", network=network(project))
-        far = stack.enter_context(serving) if federated else None
+        far = None
+        if room is not None:
+            serving = remote.serving(engine, directory / "far", network=network(project), size=room)
+            far = stack.enter_context(serving)
         recorder = stack.enter_context(Recorder(project, SERVICES))
         recorder.mark("idle")
         idle = recorder.now()
