@@ -174,7 +174,8 @@ def _read(places: Places, request: Request, peaks: _Peaks, missing: Missing, *, 
         postgresql=_postgresql_memory(said, of_postgresql, peaks, container=db_inside, shared=shared),
         shm=shm,
         kernel_oom=tuple(
-            attempt(missing, "kernel_log", lambda: oom_kills(read_kernel_log(), places.kernel_names())) or ()
+            attempt(missing, "kernel_log", lambda: oom_kills(read_kernel_log(root=places.root), places.kernel_names()))
+            or ()
         ),
         missing=missing,
     )
