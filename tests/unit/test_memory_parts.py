@@ -30,7 +30,8 @@ V1 = {
     "current": "147980288\n",
     "peak": "160538624\n",
     "limit": "268435456\n",
-    "limit_hits": "17\n",
+    "limit_hits": "3\n",
+    "swap_limit_hits": "14\n",
     "events": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
 }
 V2 = {
