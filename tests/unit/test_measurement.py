@@ -173,3 +173,9 @@ def test_the_table_says_what_matters() -> None:
     assert text.index("*getEvent*") < text.index("get_users_in_room")
     row = next(line for line in text.splitlines() if line.startswith("- federation_sender1"))
     assert row.split()[-2:] == ["?", "?"]
+
+
+def test_what_shares_its_reason_stands_together() -> None:
+    missing = {"synapse": "no engine", "engine": "no engine", "metrics": "no listener"}
+    lines = memory_table(replace(at_its_limits(), missing=missing))
+    assert lines[-3:] == ["Not known:", "engine, synapse: no engine", "metrics: no listener"]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, List, Optional
+from typing import Dict, Iterable, Iterator, List, Optional
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import (
     Backend,
@@ -161,7 +161,11 @@ def _caches(caches: Iterable[CacheUse]) -> List[str]:
 
 
 def _why(measured: Measurement) -> List[str]:
-    return [f"{name}: {why}" for name, why in sorted(measured.missing.items())]
+    """What shares its reason stands together, as without the engine."""
+    names: Dict[str, List[str]] = {}
+    for name, why in sorted(measured.missing.items()):
+        names.setdefault(why, []).append(name)
+    return [f"{', '.join(each)}: {why}" for why, each in names.items()]
 
 
 def _points(*texts: str) -> List[str]:
