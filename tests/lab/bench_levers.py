@@ -107,6 +107,7 @@ def _run(engine: Engine, kept: dataset.Dataset, lever: str, users: int, rotation
     record = measure(
         *(engine, kept, Cell(HOST_GIB, users), lever),
         seed=rotation,
+        purge=lever == "stock",
         apply=lambda project: configurations.write(project, **LEVERS[lever]),
     )
     memory = record["memory"]

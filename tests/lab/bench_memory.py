@@ -58,7 +58,16 @@ def main() -> int:
             say(f"{number}/{len(missing)}: {configuration}, {host_gib} GiB, {users} users, rotation {rotation}")
             observed = OBSERVED / f"{rotation}-{host_gib:g}-{users}.json"
             measured = json.loads(observed.read_text(encoding="utf-8")) if configuration == "learned" else None
-            record = measure(engine, kept, cell, configuration, seed=rotation, measured=measured, observe=observe)
+            record = measure(
+                engine,
+                kept,
+                cell,
+                configuration,
+                seed=rotation,
+                measured=measured,
+                observe=observe,
+                purge=rotation == 0,
+            )
             record.update(
                 rotation=rotation, order=order, machine=on, at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             )

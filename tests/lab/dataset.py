@@ -8,6 +8,7 @@ Every run starts from the same bytes.
 from __future__ import annotations
 
 import asyncio
+import collections
 import dataclasses
 import functools
 import itertools
@@ -33,6 +34,7 @@ SERVER_NAME = "near:8448"
 
 _ALIAS = "near"
 _AT_ONCE = 8
+_TALKING = 200  # active members that a room may have in which people talk
 _TOKEN = "as-token-of-the-lab"
 
 _SERVICE = {
@@ -87,8 +89,19 @@ class Dataset:
 
     def users(self, count: int) -> list[User]:
         """The first people; every number of them is in the largest rooms and in small ones."""
-        people = self._database.manifest["people"][:count]
-        return [User(each["id"], each["token"], tuple(each["rooms"])) for each in people]
+        people = self._database.manifest["people"]
+        members = collections.Counter(room for each in people for room in each["rooms"])
+        # Where thousands are, few of them talk.
+        quiet = {room for room, number in members.items() if number > _TALKING}
+        return [
+            User(
+                each["id"],
+                each["token"],
+                tuple(each["rooms"]),
+                tuple(room for room in each["rooms"] if room not in quiet) or tuple(each["rooms"]),
+            )
+            for each in people[:count]
+        ]
 
     def create(self, engine: Engine, directory: pathlib.Path) -> Deployment:
         """A stock deployment on it, in a directory that does not exist yet; nothing is started."""

@@ -33,7 +33,7 @@ __all__ = ["GIB", "SERVICES", "Cell", "measure"]
 GIB = 1024**3
 SERVICES = {"synapse": "synapse", "db": "postgresql"}
 
-_STEADY_SECONDS = 25.0
+_STEADY_SECONDS = 40.0
 _SETTLING_SECONDS = 2.0
 _JOIN_SECONDS = 120.0
 _PURGE_SECONDS = 120.0
@@ -62,12 +62,14 @@ def measure(
     apply: Callable[[Deployment], dict[str, Any]] | None = None,
     room: remote.Size | None = remote.BIG,
     steady_seconds: float = _STEADY_SECONDS,
+    purge: bool = True,
     observe: Callable[[Deployment], Any] | None = None,
 ) -> dict[str, Any]:
     """Do one run and return its record, without the numbers of its rotation.
 
     room: the other server's, which is joined over federation; None for no other server.
     measured: what `learned` learns from. apply: writes the configuration where it is none of `configurations`.
+    purge: also purge that room in the end, and restart Synapse.
     observe: called on the server that runs, once the load has ended; its answer is `observed`.
     """
     began = time.monotonic()
@@ -96,7 +98,7 @@ def measure(
         # Of shared memory nothing is given back.
         shared = recorder.shared_now().get("postgresql", 0)
         observed = observe(project) if observe else None
-        purged = _purge_and_restart(project, dataset, far, recorder) if far else {}
+        purged = _purge_and_restart(project, dataset, far, recorder) if far and purge else {}
         peaks = recorder.peaks()
         return {
             "configuration": configuration,

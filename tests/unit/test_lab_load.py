@@ -98,7 +98,7 @@ def test_more_users_ask_more() -> None:
     profiles = [profile(users) for users in (1, 2, 5, 10, 20, 50, 100, 200, 500)]
     assert all(one.rate < other.rate and one.waiting <= other.waiting for one, other in zip(profiles, profiles[1:]))
     assert all(each.waiting <= each.users and each.first_syncs <= each.users for each in profiles)
-    assert profile(5) == load.Profile(users=5, rate=6.0, waiting=5, first_syncs=5)
+    assert profile(5) == load.Profile(users=5, rate=1.5, waiting=5, first_syncs=5)
 
 
 def test_the_shares_of_the_kinds_add_up() -> None:
@@ -121,7 +121,7 @@ class Asked:
 
 def asked(seed: int) -> list[tuple[str, str]]:
     server = Asked()
-    users = [User(f"@p{number}", f"token {number}", (f"!a{number}", "!b", "!c")) for number in range(3)]
+    users = [User(f"@p{number}", f"token {number}", (f"!a{number}", "!b", "!c"), ("!b",)) for number in range(3)]
     running = Load(server, users, seed=seed, public=["!p"])  # type: ignore[arg-type]
     asyncio.run(running.steady(0.3, rate=200, waiting=0))
     return server.calls
@@ -131,12 +131,17 @@ def test_the_seed_decides_what_is_asked() -> None:
     assert sorted(asked(1)) == sorted(asked(1)) != sorted(asked(2))
 
 
+def test_people_talk_only_where_they_do() -> None:
+    sent = {path.split("/")[2] for _method, path in asked(1) if "/send/" in path}
+    assert sent == {"%21b"} and any("%21c" in path for _method, path in asked(1))
+
+
 def test_a_failure_is_counted_and_ends_nothing() -> None:
     class Failing(Asked):
         async def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
             raise RuntimeError("500 no")
 
-    running = Load(Failing(), [User("@p", "t", ("!a",))], seed=1, public=["!p"])  # type: ignore[arg-type]
+    running = Load(Failing(), [User("@p", "t", ("!a",), ("!a",))], seed=1, public=["!p"])  # type: ignore[arg-type]
     asyncio.run(running.steady(0.3, rate=100, waiting=0))
     assert running.latencies.summary()["all"]["errors"] > 5
 
