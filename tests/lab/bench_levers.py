@@ -32,6 +32,7 @@ from run import Cell, measure
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HOST_GIB = 4
+STEADY_SECONDS = 30.0
 
 MALLOC_CONF = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:1"
 
@@ -58,6 +59,7 @@ LEVERS: dict[str, dict[str, Any]] = {
     "presence off": {"homeserver": {"presence.enabled": False}},
     "sync_response_cache 5s": {"homeserver": {"caches.sync_response_cache_duration": "5s"}},
     "shared_buffers 32MB": {"postgresql": {"shared_buffers": "32MB"}},
+    "shared_buffers 64MB": {"postgresql": {"shared_buffers": "64MB"}},
     "shared_buffers 512MB": {"postgresql": {"shared_buffers": "512MB"}},
     "work_mem 1MB": {"postgresql": {"work_mem": "1MB"}},
     "max_connections 30": {"postgresql": {"max_connections": "30"}},
@@ -107,6 +109,7 @@ def _run(engine: Engine, kept: dataset.Dataset, lever: str, users: int, rotation
     record = measure(
         *(engine, kept, Cell(HOST_GIB, users), lever),
         seed=rotation,
+        steady_seconds=STEADY_SECONDS,
         purge=lever == "stock",
         apply=lambda project: configurations.write(project, **LEVERS[lever]),
     )
