@@ -47,6 +47,8 @@ _LEAST_RAISE, _MOST_RAISE = 1.5, 4.0
 # Beyond this the base size, not the factor, is the question.
 _MOST_FACTOR = 5.0
 _EMPTY = 0.2
+# So many caches of one factor show the global one.
+_LEAST_IN_COMMON = 3
 _LOWERED = "never full, and lowered to make room for others; this gives no memory back by itself"
 
 
@@ -269,6 +271,8 @@ def _read(caches: Sequence[CacheUse], now: CachesNow) -> List[_Cache]:
     own = {known_name(name): factor for name, factor in now.per_cache_factors.items()}
     counts = Counter(factor for name, factor in effective.items() if name not in own)
     common = max(counts, key=lambda factor: (counts[factor], -factor)) if counts else None
+    if common is not None and counts[common] < _LEAST_IN_COMMON:
+        common = None
     read = []
     for name, use in found.items():
         size, max_size, base = use.size or 0, use.max_size or 0, bases[name]
