@@ -72,7 +72,7 @@ def load_on(inputs: Inputs, load: Load, shares: Tuple[float, float]) -> Optional
     return replace(load, synapse=synapse, postgresql=postgresql)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RAM, USERS, st.integers(0, 10), OTHERS, SERVERS, LOADS, SHARES)
 def test_a_learned_plan_fits_and_is_consistent(
     ram: int,
@@ -95,7 +95,7 @@ def test_a_learned_plan_fits_and_is_consistent(
     assert make_plan(inputs, server.measured(load)) == plan
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RAM, USERS, st.integers(0, 10), OTHERS, SERVERS, LOADS, SHARES)
 def test_on_a_load_that_stays_the_fourth_plan_is_the_third(
     ram: int,
