@@ -207,6 +207,16 @@ def test_synapses_limit_is_lowered_after_a_day_with_room_for_joins() -> None:
     assert plans[0]["homeserver"][complexity] == make_plan(INPUTS)["homeserver"][complexity]
 
 
+def test_a_sample_alone_lowers_no_limit() -> None:
+    """It says nothing of the night before; what the kernel keeps of the process does."""
+    data = TUNED.measurement(QUIET)
+    data["synapse"]["processes"] = []
+    assert SYNAPSE not in learned(make_plan(INPUTS, Measurement.from_data(data)))
+    data = TUNED.measurement(QUIET)
+    data["synapse"]["processes"][0]["rss_peak"] = 500 * MIB
+    assert SYNAPSE not in learned(make_plan(INPUTS, Measurement.from_data(data)))
+
+
 def test_a_limit_that_is_reached_is_raised_from_the_page_cache() -> None:
     plans = rounds(replace(QUIET, postgresql=450 * MIB, uptime=2 * HOUR))
     assert [learned(plan)[POSTGRESQL] for plan in plans] == ["608M"] * 5

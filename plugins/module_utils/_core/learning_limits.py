@@ -50,12 +50,14 @@ class Held:
     """What one container, or one process with a limit of its own, was seen to hold, in bytes.
 
     limit: None where it has none. oom_kills: since the container was made, which a new limit does anew.
+    since_start: whether the peak is that of the whole uptime, and not of some samples alone.
     """
 
     peak: int
     limit: Optional[int]
     oom_kills: int
     uptime: Optional[float]
+    since_start: bool
 
 
 def synapse_held(measured: SynapseMemory) -> Optional[Held]:
@@ -74,7 +76,7 @@ def _held(container: Optional[ContainerMemory], kernels: int, uptime: Optional[f
     if container is None:
         return None
     peak = max(container.held_peak or 0, kernels)
-    return Held(peak, container.limit, container.oom_kills or 0, uptime) if peak else None
+    return Held(peak, container.limit, container.oom_kills or 0, uptime, kernels > 0) if peak else None
 
 
 def keep_or_raise(lever: str, held: Held, *, base: int, most: int, lessons: Lessons) -> int:
@@ -123,7 +125,7 @@ def lower(lever: str, held: Held, *, base: SynapseSizes, caches_ceiling: int, gr
         if limit < base.limit:
             lessons.why[lever] = f"{'in effect, and kept' if limit == effective else 'raised again'}: {seen}"
         return limit
-    if is_longer_than(DAY, held.uptime) and target <= _WORTH_LOWERING * base.limit:
+    if held.since_start and is_longer_than(DAY, held.uptime) and target <= _WORTH_LOWERING * base.limit:
         lessons.why[lever] = (
             f"{seen} in {show_duration(held.uptime or 0)}; half as much again, and"
             f" {show_bytes(base.join_headroom)} for joins, are enough: the rest is page cache"
