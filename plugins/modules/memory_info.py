@@ -185,7 +185,9 @@ measurement:
               description: Processes that were killed for want of memory, since it was started.
               type: int
             limit_hits:
-              description: How often it has reached its limit since.
+              description:
+                - How often it has reached its limit since. Cgroups of version 1 may not count it where the limit of memory
+                  with swap is the same.
               type: int
             restarts:
               description: How often the engine has started it again after it had ended.

@@ -30,7 +30,8 @@ V1 = {
     "current": "147980288\n",
     "peak": "160538624\n",
     "limit": "268435456\n",
-    "limit_hits": "17\n",
+    "limit_hits": "3\n",
+    "swap_limit_hits": "14\n",
     "events": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
 }
 V2 = {
@@ -83,6 +84,7 @@ def test_a_cgroup_that_is_gone() -> None:
 def test_a_process_is_read() -> None:
     texts = {"status": STATUS, "smaps_rollup": ROLLUP, "stat": STAT, "uptime": "1477.69 1079.53\n"}
     assert processes.process_figures(texts, ticks=100) == processes.Figures(
+        parent=22742,
         inner_pid=1,
         contained=True,
         rss=129041 * 1024,
