@@ -108,6 +108,20 @@ options:
       - Observed figures that moved only a little since then are kept, so that a second run changes nothing.
       - A file that is missing or holds something else is ignored.
     type: path
+  measured:
+    description:
+      - What M(synapse.tuning.memory_info) returned as C(measurement), taken under the settings that are in effect.
+      - Memory is moved to where it says that it pays, within the budget. It raises caches that evict what is asked for
+        again, C(work_mem) by the temporary files, C(max_connections) by the most that were open, and limits by the most
+        that was held. It lowers what was not needed.
+      - Synapse's counters tell something after an hour, and a limit is lowered after a day.
+      - Without it nothing is learned.
+    type: dict
+  measurement:
+    description:
+      - Path, on the target, of a JSON file with such a measurement. It has to be there.
+      - Not together with O(measured).
+    type: path
 attributes:
   check_mode:
     description: Can run in check mode and return what it would return without.
@@ -134,6 +148,16 @@ EXAMPLES = r"""
     users: 40
     reserved: 512M
     federation: small
+
+- name: Measure
+  synapse.tuning.memory_info:
+    project_dir: /srv/matrix
+  register: memory
+
+- name: Plan by what was measured
+  synapse.tuning.plan_info:
+    users: 40
+    measured: "{{ memory.measurement }}"
 """
 
 RETURN = r"""
@@ -150,7 +174,8 @@ plan:
       description: Raised when the shape of the plan changes.
       type: int
     host:
-      description: What the plan was made from, sizes in bytes. C(observed) names what was read off the machine.
+      description: What the plan was made from, sizes in bytes. C(observed) names what was read off the machine,
+        C(measured) is when the measurement was taken that it was made from.
       type: dict
     homeserver:
       description: Settings by their dotted path in C(homeserver.yaml).
@@ -172,6 +197,13 @@ plan:
       type: dict
     budget:
       description: Rows of C(component), C(bytes) and C(why) that add up to the RAM.
+      type: list
+      elements: dict
+    learned:
+      description:
+        - What the measurement has changed. Only in a plan that is made from one.
+        - C(lever) is the dotted path in the plan, C(from) what the plan would have without the measurement, C(to) what
+          it has, and C(why) names the measured figure.
       type: list
       elements: dict
     warnings:
@@ -196,7 +228,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import host
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import PlanError, TuningError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
+    MeasurementError,
+    PlanError,
+    TuningError,
+)
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
 from ansible_collections.synapse.tuning.plugins.module_utils._core.observed import (
     previous_figure,
     steady_ram,
@@ -236,6 +273,23 @@ def read_previous(path):
             return json.load(file)
     except (OSError, ValueError):
         return None
+
+
+def read_measurement(params):
+    """The measurement that was given, as it is or as a file; None where none was."""
+    path, data = params["measurement"], params["measured"]
+    if path is None:
+        return None if data is None else Measurement.from_data(data)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return Measurement.from_data(json.load(file))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not JSON"
+        raise PlanError(
+            f"the measurement {path} cannot be read ({reason}): measure the server first, or name another file"
+        ) from error
+    except MeasurementError as error:
+        raise PlanError(f"{path}: {error}") from error
 
 
 def make_inputs(params):
@@ -297,11 +351,14 @@ def main():
             "per_cache_factors": {"type": "dict", "default": {}},
             "extra_connections": {"type": "int", "default": 20},
             "previous": {"type": "path"},
+            "measured": {"type": "dict"},
+            "measurement": {"type": "path"},
         },
+        mutually_exclusive=[("measured", "measurement")],
         supports_check_mode=True,
     )
     try:
-        plan = make_plan(make_inputs(module.params))
+        plan = make_plan(make_inputs(module.params), read_measurement(module.params))
     except TuningError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, plan=plan)

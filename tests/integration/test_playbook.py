@@ -394,3 +394,32 @@ def test_several_hosts(tmp_path: Path) -> None:
         assert f"synapse.tuning: {host}\n" in run.stdout
         plan = json.loads((tmp_path / host / "plan.json").read_text(encoding="utf-8"))
         assert plan["host"]["users"] == number
+
+
+def test_a_plan_that_learns_from_a_file(tmp_path: Path) -> None:
+    """A file that stays gives the same plan again; one that can't be read stops before anything is written."""
+    project = existing(tmp_path / "synapse")
+    before = tree(project)
+    path = tmp_path / "measurement.json"
+    missing = tune(project, measurement_path=str(path))
+    assert missing.returncode != 0
+    assert "cannot be read (No such file or directory): measure the server first" in missing.message
+    path.write_text('{"schema_version": 1}', encoding="utf-8")
+    wrong = tune(project, measurement_path=str(path))
+    assert wrong.returncode != 0
+    assert str(path) in wrong.message and "\n" not in wrong.message
+    assert tree(project) == before
+
+    measurement = json.loads((ROOT / "tests" / "fixtures" / "measurement" / "stock.json").read_text("utf-8"))
+    path.write_text(json.dumps(measurement), encoding="utf-8")
+    first = tune(project, measurement_path=str(path)).must_succeed()
+    learned = section(first, "LEARNED from the measurement of 2026-11-28T16:40:00Z")
+    assert re.search(r"^work_mem +4MB +8MB +4800 temporary files in 2 days", learned, re.MULTILINE)
+    assert json.loads((project / "plan.json").read_text(encoding="utf-8"))["postgresql"]["work_mem"]["value"] == "8MB"
+    assert "work_mem=8MB" in (project / "docker-compose.yml").read_text(encoding="utf-8")
+    after = tree(project)
+    assert tune(project, measurement_path=str(path)).must_succeed().changed == 0
+    # The same as a value, which wins over a path.
+    value = tune(project, measured=measurement, measurement_path="/nowhere").must_succeed()
+    assert value.changed == 0
+    assert tree(project) == after

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import pytest
+from simulated_server import Load, Server
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
 from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
@@ -280,3 +281,17 @@ def test_what_was_read_back_begins_with_what_differs() -> None:
 def test_only_what_was_read_back() -> None:
     text = render(Run(plan=PLAN, effective=VERIFIED), width=110, only_verified=True)
     assert text.strip().startswith("VERIFIED") and "MEMORY BUDGET" not in text
+
+
+def test_what_was_learned_is_shown_with_its_reason() -> None:
+    server = Server(work_mem=8 << 20, max_connections=90)
+    plan = make_plan(Inputs(users=5, ram=2 << 30), server.measured(Load(connections=60)))
+    text = shown(plan=plan)
+    assert "by the measurement of 2026-11-28T16:40:00Z" in text
+    learned = section(text, "LEARNED from the measurement of 2026-11-28T16:40:00Z: 3 levers")
+    assert re.search(r"^max_connections +30 +90 +in effect, and kept: at most 60 were open", learned, re.MULTILINE)
+    assert max(len(line) for line in learned.splitlines()) <= 110
+
+
+def test_a_plan_without_a_measurement_says_nothing_of_learning() -> None:
+    assert "LEARNED" not in shown() and "measurement" not in shown()

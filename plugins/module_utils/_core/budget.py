@@ -22,7 +22,18 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.postgresql im
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import GIB, KIB, MIB, show_bytes
 
-__all__ = ["IDLE_PROCESS", "Allocation", "Row", "SynapseSizes", "allocate", "operating_system_bytes"]
+__all__ = [
+    "IDLE_PROCESS",
+    "LEAST_PROCESS",
+    "LIMIT_STEP",
+    "PER_JOINED_MEMBER",
+    "Allocation",
+    "Row",
+    "SynapseSizes",
+    "allocate",
+    "give_out",
+    "operating_system_bytes",
+]
 
 # RSS of an idle Synapse process, 124 to 126 MB (1.163.2 with jemalloc).
 IDLE_PROCESS = 128 * MIB
@@ -40,7 +51,8 @@ _TYPICAL_FILL = 0.5
 _RETENTION = 1.5
 
 _LEAST_USABLE = 448 * MIB
-_LEAST_PROCESS = 192 * MIB
+LEAST_PROCESS = 192 * MIB
+LIMIT_STEP = 16 * MIB
 _LEAST_SYNAPSE_WISH = GIB
 _LEAST_OPERATING_SYSTEM = 96 * MIB
 _MOST_OPERATING_SYSTEM = GIB
@@ -88,6 +100,11 @@ class Allocation:
     postgresql: PostgresqlSizes
     rows: List[Row]
 
+    @property
+    def page_cache(self) -> int:
+        """What nobody was given."""
+        return self.rows[-1].bytes
+
 
 def allocate(inputs: Inputs) -> Allocation:
     """Give out the RAM.
@@ -102,13 +119,23 @@ def allocate(inputs: Inputs) -> Allocation:
             f" give the host {show_bytes(_LEAST_USABLE + inputs.reserved)}, free what others hold,"
             " or run a lighter homeserver (Dendrite, the Conduit family)"
         )
-    operating_system = operating_system_bytes(usable)
-    postgresql = postgresql_sizes(inputs, usable=usable)
-    synapse = _synapse_sizes(inputs, usable=usable)
+    return give_out(
+        inputs,
+        usable=usable,
+        synapse=_synapse_sizes(inputs, usable=usable),
+        postgresql=postgresql_sizes(inputs, usable=usable),
+    )
+
+
+def give_out(inputs: Inputs, *, usable: int, synapse: SynapseSizes, postgresql: PostgresqlSizes) -> Allocation:
+    """The budget in which both have these sizes.
+
+    :raises PlanError: where they pass the RAM.
+    """
     rows = [
         Row(
             "operating_system",
-            operating_system,
+            operating_system_bytes(usable),
             "kernel, system services, container engine: 1/8 of RAM, 96 MiB to 1 GiB",
         )
     ]
@@ -158,12 +185,12 @@ def _synapse_sizes(inputs: Inputs, *, usable: int) -> SynapseSizes:
     wish = max(_LEAST_SYNAPSE_WISH, _ceil(need * join_share // (join_share - 1), 256 * MIB))
 
     pool = usable // 2 if inputs.has_postgresql else usable * 3 // 4
-    limit = _floor(min(pool // inputs.processes, wish), 16 * MIB)
-    if inputs.has_synapse and limit < _LEAST_PROCESS:
+    limit = _floor(min(pool // inputs.processes, wish), LIMIT_STEP)
+    if inputs.has_synapse and limit < LEAST_PROCESS:
         raise PlanError(
             f"{inputs.processes} Synapse processes get {show_bytes(limit)} each of the {show_bytes(pool)}"
-            f" that this host has for them, and need {show_bytes(_LEAST_PROCESS)}:"
-            f" run at most {max(pool // _LEAST_PROCESS - 1, 0)} workers, or give the host more RAM"
+            f" that this host has for them, and need {show_bytes(LEAST_PROCESS)}:"
+            f" run at most {max(pool // LEAST_PROCESS - 1, 0)} workers, or give the host more RAM"
         )
     join_headroom = limit // join_share
     factor = largest_factor(

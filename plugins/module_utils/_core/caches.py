@@ -17,6 +17,8 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import
 
 __all__ = [
     "FACTOR_STEPS",
+    "base_entries",
+    "bytes_at_factor_one",
     "cache_entries",
     "ceiling_bytes",
     "check_per_cache_factors",
@@ -95,6 +97,17 @@ def cache_entries(
         base = event_cache_size if cache.content == "event" else cache.base
         entries[cache.name] = int(base * own.get(canonical, factor))
     return entries
+
+
+def base_entries(*, event_cache_size: int) -> Dict[str, int]:
+    """The maximum of every cache at factor 1.0."""
+    return {cache.name: event_cache_size if cache.content == "event" else cache.base for cache in CACHES}
+
+
+def bytes_at_factor_one(name: str, *, event_cache_size: int) -> int:
+    """What the cache of this name (Synapse's own spelling) holds when it is full at factor 1.0."""
+    cache = _BY_CANONICAL[_canonical(name)]
+    return base_entries(event_cache_size=event_cache_size)[cache.name] * _BYTES[cache.content]
 
 
 def ceiling_bytes(

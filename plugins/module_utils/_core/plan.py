@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.budget import Allocation, allocate
 from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import check_per_cache_factors
@@ -15,6 +15,9 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.compose impor
 from ansible_collections.synapse.tuning.plugins.module_utils._core.compressor import compressor_settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver import homeserver_settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
+from ansible_collections.synapse.tuning.plugins.module_utils._core.learned import mark_learned
+from ansible_collections.synapse.tuning.plugins.module_utils._core.learning import learn
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
 from ansible_collections.synapse.tuning.plugins.module_utils._core.postgresql import postgresql_settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.releases import release_warnings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import as_data
@@ -29,17 +32,27 @@ SCHEMA_VERSION = 1
 _COMFORT = GIB
 
 
-def make_plan(inputs: Inputs) -> Dict[str, Any]:
+def make_plan(inputs: Inputs, measured: Optional[Measurement] = None) -> Dict[str, Any]:
     """Make the plan: JSON-serialisable, the same for the same inputs on any machine.
 
+    :arg measured: how the server did under what was in effect then; the plan moves memory where that pays.
     :returns: C(schema_version), C(host) (the inputs), the settings by the file or
         program that takes them (C(homeserver), C(postgresql), C(tables) of its
         database, C(compose), C(deployment), C(compressor)), C(budget) (rows in bytes that add up to the
-        RAM), C(warnings) and C(advice) (lines).
+        RAM), C(warnings) and C(advice) (lines). With C(measured) also C(learned): a list of C(lever), C(from)
+        (what the plan without it has), C(to) and C(why); C(host.measured) is when it was taken.
     :raises PlanError: inputs that make no sense, or that do not fit the host.
     """
     check_per_cache_factors(inputs.per_cache_factors)
-    allocation = allocate(inputs)
+    base = allocate(inputs)
+    plan = _plan(inputs, base)
+    if measured is None:
+        return plan
+    allocation, lessons = learn(inputs, base, measured)
+    return mark_learned(_plan(inputs, allocation), without=plan, lessons=lessons, taken_at=measured.taken_at)
+
+
+def _plan(inputs: Inputs, allocation: Allocation) -> Dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "host": inputs.as_data(),

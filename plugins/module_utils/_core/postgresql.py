@@ -9,6 +9,7 @@ would overcommit (work_mem with hundreds of connections), the connections are cu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import Scalar, Setting, Settings
@@ -19,7 +20,10 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.units import 
     postgresql_size,
 )
 
-__all__ = ["PostgresqlSizes", "postgresql_settings", "postgresql_sizes"]
+__all__ = ["MOST_WORK_MEM", "SUPERUSER_RESERVED", "PostgresqlSizes", "postgresql_settings", "postgresql_sizes"]
+
+# More than 32 MB rarely helps Synapse's queries.
+MOST_WORK_MEM = 32 * MIB
 
 # Private memory of a busy backend after long use by Synapse: 11.4 MB.
 _BUSY_BACKEND = 11_400 * KIB
@@ -28,7 +32,7 @@ _OTHER_BACKEND = 5 * MIB
 _OTHER_BACKENDS = 2
 # PostgreSQL's default, which the plan keeps.
 _AUTOVACUUM_WORKERS = 3
-_SUPERUSER_RESERVED = 3
+SUPERUSER_RESERVED = 3
 _LIMIT_STEP = 16 * MIB
 
 
@@ -66,9 +70,19 @@ class PostgresqlSizes:
     def maintenance_memory(self) -> int:
         return self.maintenance_work_mem + _AUTOVACUUM_WORKERS * self.autovacuum_work_mem
 
+    @property
+    def need(self) -> int:
+        """What the limit has to hold; what is beyond it is file cache."""
+        return self.shared_memory + self.connections_memory + self.maintenance_memory + self.parallel_memory
 
-def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
-    """Size PostgreSQL for C(usable) bytes, shared with Synapse or its own."""
+
+def postgresql_sizes(
+    inputs: Inputs, *, usable: int, learned_work_mem: Optional[int] = None, learned_connections: Optional[int] = None
+) -> PostgresqlSizes:
+    """Size PostgreSQL for C(usable) bytes, shared with Synapse or its own.
+
+    learned_work_mem, learned_connections: work_mem and max_connections, where a measurement knows better.
+    """
     alone = inputs.topology == "dedicated_database"
     if alone:
         share = usable * 3 // 4
@@ -87,8 +101,7 @@ def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
     shared_buffers = _mib(shared_buffers)
     maintenance_work_mem = _mib(min(max(maintenance_work_mem, 16 * MIB), 2 * GIB))
     autovacuum_work_mem = _mib(min(max(maintenance_work_mem // 8, 4 * MIB), 256 * MIB))
-    # More than 32 MB rarely helps Synapse's queries.
-    work_mem = min(max(work_mem, 4 * MIB), 32 * MIB)
+    work_mem = min(max(work_mem, 4 * MIB), MOST_WORK_MEM)
 
     cp_max_wish = _wished_pool(inputs)
     cp_max = cp_max_wish
@@ -97,9 +110,10 @@ def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
         # a step of it must not take a connection from a larger host.
         for_backends = int(share * 0.22) + 18 * MIB
         cp_max = min(cp_max, max(for_backends // (_BUSY_BACKEND + work_mem) // inputs.processes, 2))
-    work_mem = _mib(work_mem) if usable >= GIB else 2 * MIB
+    work_mem = learned_work_mem or (_mib(work_mem) if usable >= GIB else 2 * MIB)
     pool_connections = cp_max * inputs.processes
-    max_connections = -(-(pool_connections + inputs.extra_connections + _SUPERUSER_RESERVED) // 10) * 10
+    max_connections = -(-(pool_connections + inputs.extra_connections + SUPERUSER_RESERVED) // 10) * 10
+    max_connections = max(max_connections, learned_connections or 0)
 
     parallel = inputs.cpus >= 4 and usable >= (4 * GIB if alone else 8 * GIB)
     per_gather = 2 if parallel else 0
@@ -131,8 +145,7 @@ def postgresql_sizes(inputs: Inputs, *, usable: int) -> PostgresqlSizes:
         "parallel_memory": gathers * hash_memory,
         "shm_size": -(-shm_size // MIB) * MIB,
     }
-    bare = PostgresqlSizes(limit=0, **sizes)
-    need = bare.shared_memory + bare.connections_memory + bare.maintenance_memory + bare.parallel_memory
+    need = PostgresqlSizes(limit=0, **sizes).need
     return PostgresqlSizes(limit=max(share, -(-need // _LIMIT_STEP) * _LIMIT_STEP), **sizes)
 
 
@@ -187,7 +200,7 @@ def postgresql_settings(inputs: Inputs, sizes: PostgresqlSizes) -> Settings:
         sizes.max_connections,
         "connections",
         f"{inputs.processes} x cp_max {sizes.cp_max}, {inputs.extra_connections} for others,"
-        f" {_SUPERUSER_RESERVED} for the superuser, rounded up to tens",
+        f" {SUPERUSER_RESERVED} for the superuser, rounded up to tens",
         "PostgreSQL memory accounting",
     )
     parallel_why = (

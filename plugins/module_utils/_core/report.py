@@ -23,6 +23,12 @@ _LEVERS = (
     Column("planned", 24),
     Column("why"),
 )
+_LEARNED = (
+    Column("lever", 34),
+    Column("without", 12),
+    Column("learned", 12),
+    Column("why"),
+)
 _BUDGET = (
     Column("component", 30),
     Column("MiB", 12, right=True),
@@ -114,6 +120,7 @@ def render(run: Run, *, width: int, only_verified: bool = False) -> str:
     lines = [] if only_verified else _heading(run, width)
     whole = (
         *_lever_sections(run, width),
+        _learned_section(run.plan, width),
         ("MEMORY BUDGET", _budget(run.plan, width)),
         _restart_section(run, width),
         verified,
@@ -140,6 +147,7 @@ def _heading(run: Run, width: int) -> List[str]:
         _count(host["workers"], "worker"),
         f"{host['federation']} federation",
         *_programs(run),
+        *([f"by the measurement of {host['measured']}"] if host.get("measured") else []),
     ]
     title = "synapse.tuning" + (f": {run.host}" if run.host else "")
     if run.check_mode:
@@ -281,6 +289,16 @@ def _reasons(plan: Mapping[str, Any]) -> Dict[Tuple[str, str], str]:
 def _leaf(lever: str) -> str:
     """A lever's name in the plan: C(environment.X) and C(postgresql.X) of a compose file are X there."""
     return lever.split(".", 1)[1] if lever.startswith(("environment.", "postgresql.")) else lever
+
+
+def _learned_section(plan: Mapping[str, Any], width: int) -> Tuple[str, List[str]]:
+    """What a measurement has changed; nothing where the plan was made without one."""
+    rows = [
+        (each["lever"].split(".", 1)[1], _show(each["from"]), _show(each["to"]), each["why"])
+        for each in plan.get("learned") or ()
+    ]
+    title = f"LEARNED from the measurement of {plan['host'].get('measured')}: {_count(len(rows), 'lever')}"
+    return title, table(_LEARNED, rows, width=width) if rows else []
 
 
 def _budget(plan: Mapping[str, Any], width: int) -> List[str]:

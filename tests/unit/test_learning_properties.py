@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds for every plan that is made from a measurement: it fits the host, and it comes to rest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, Dict, Optional, Tuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plans import MIB, OTHERS, RAM, USERS
+from simulated_server import HOUR, Load, Server
+from test_plan_properties import check_plan
+
+from ansible_collections.synapse.tuning.plugins.module_utils._core import units
+from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_table import CACHES
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import PlanError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
+from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
+from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import values_of
+
+NAMES = st.sampled_from([cache.name for cache in CACHES])
+FACTORS = st.sampled_from([0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 10.0])
+LIMITS = st.one_of(st.none(), st.integers(6, 4096).map(lambda size: size * MIB))
+
+LOADS = st.builds(
+    Load,
+    working_sets=st.dictionaries(NAMES, st.integers(0, 300_000), max_size=8),
+    times=st.sampled_from([2, 10, 1000]),
+    fill=st.floats(0.5, 1.0),
+    sort=st.integers(1 << 16, 1 << 28),
+    sorts=st.sampled_from([0, 1, 50, 1000]),
+    connections=st.integers(1, 500),
+    uptime=st.sampled_from([60.0, HOUR, 30 * HOUR, 300 * HOUR]),
+)
+# Memory beside the caches, as a share of the limits without a measurement.
+SHARES = st.tuples(st.floats(0, 3), st.floats(0, 3))
+SERVERS = st.builds(
+    Server,
+    global_factor=FACTORS,
+    per_cache_factors=st.dictionaries(NAMES, FACTORS, max_size=4),
+    synapse_limit=LIMITS,
+    postgresql_limit=LIMITS,
+    work_mem=st.sampled_from([1, 4, 7, 16, 64]).map(lambda size: size * MIB),
+    max_connections=st.integers(20, 1000),
+)
+
+
+def inputs_of(users: int, ram: int, workers: int, others: Dict[str, Any]) -> Inputs:
+    return Inputs(users=users, ram=ram, workers=workers, **others)
+
+
+def figures(plan: Dict[str, Any]) -> Dict[str, Any]:
+    """All that a plan sets, and its budget, without the reasons."""
+    sections = ("homeserver", "postgresql", "tables", "compose", "compressor")
+    rows = {row["component"]: row["bytes"] for row in plan["budget"]}
+    return {**{name: values_of(plan[name]) for name in sections}, "budget": rows}
+
+
+def load_on(inputs: Inputs, load: Load, shares: Tuple[float, float]) -> Optional[Load]:
+    """The load, with memory in proportion to the host; None where the host has no plan without a measurement."""
+    try:
+        compose = make_plan(inputs)["compose"]
+    except PlanError:
+        return None
+    synapse, postgresql = (
+        int(share * units.compose_bytes(section["memory_limit"]["value"])) if section else 0
+        for share, section in zip(shares, (compose["synapse"], compose["postgresql"]))
+    )
+    return replace(load, synapse=synapse, postgresql=postgresql)
+
+
+@settings(max_examples=150)
+@given(RAM, USERS, st.integers(0, 10), OTHERS, SERVERS, LOADS, SHARES)
+def test_a_learned_plan_fits_and_is_consistent(
+    ram: int,
+    users: int,
+    workers: int,
+    others: Dict[str, Any],
+    server: Server,
+    given_load: Load,
+    shares: Tuple[float, float],
+) -> None:
+    inputs = inputs_of(users, ram, workers, others)
+    load = load_on(inputs, given_load, shares)
+    if load is None:
+        return
+    plan = make_plan(inputs, server.measured(load))
+    check_plan(plan, ram=ram, workers=workers, others=others)
+    assert json.loads(json.dumps(plan)) == plan
+    assert all(each["from"] != each["to"] and each["why"] for each in plan["learned"])
+    # The same measurement, the same plan: a second run of a play changes nothing.
+    assert make_plan(inputs, server.measured(load)) == plan
+
+
+@settings(max_examples=150)
+@given(RAM, USERS, st.integers(0, 10), OTHERS, SERVERS, LOADS, SHARES)
+def test_on_a_load_that_stays_the_fourth_plan_is_the_third(
+    ram: int,
+    users: int,
+    workers: int,
+    others: Dict[str, Any],
+    server: Server,
+    given_load: Load,
+    shares: Tuple[float, float],
+) -> None:
+    inputs = inputs_of(users, ram, workers, others)
+    load = load_on(inputs, given_load, shares)
+    if load is None:
+        return
+    plans = []
+    for _round in range(5):
+        plan = make_plan(inputs, server.measured(load))
+        server = server.applied(plan)
+        plans.append(figures(plan))
+    assert plans[2] == plans[3] == plans[4]
