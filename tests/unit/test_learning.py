@@ -160,13 +160,20 @@ def test_a_stock_servers_caches_come_to_the_plans_factor_where_that_holds_them()
         (9 * MIB, 100, "16MB"),
         # Rare ones are left to the disk.
         (9 * MIB, 0, None),
-        # As far as the budget has room.
-        (300 * MIB, 100, "16MB"),
+        # More rarely helps.
+        (300 * MIB, 100, "32MB"),
     ],
 )
 def test_work_mem_by_the_size_of_temporary_files(sort: int, sorts: int, work_mem: Optional[str]) -> None:
     plans = rounds(replace(QUIET, sort=sort, sorts=sorts))
     assert [learned(plan).get(WORK_MEM) for plan in plans] == [work_mem] * 5
+
+
+def test_work_mem_is_raised_as_far_as_the_budget_has_room() -> None:
+    inputs = replace(INPUTS, ram=GIB)
+    plans = rounds(replace(QUIET, sort=300 * MIB, sorts=100), Server().applied(make_plan(inputs)), inputs)
+    assert [learned(plan).get(WORK_MEM) for plan in plans] == ["16MB"] * 5
+    assert "more RAM would allow it" in " ".join(plans[0]["advice"])
 
 
 def test_counters_that_run_on_do_not_raise_work_mem_again() -> None:

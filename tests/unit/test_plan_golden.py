@@ -22,7 +22,7 @@ GOLDEN = {
     "homeserver.database.args.cp_max": 4,
     "homeserver.limit_remote_rooms.enabled": True,
     "homeserver.forget_rooms_on_leave": True,
-    "postgresql.shared_buffers": "256MB",
+    "postgresql.shared_buffers": "64MB",
     "postgresql.effective_cache_size": "512MB",
     "postgresql.work_mem": "4MB",
     "postgresql.maintenance_work_mem": "64MB",

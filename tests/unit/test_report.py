@@ -70,7 +70,7 @@ def test_current_beside_planned_with_the_reason_and_what_differs_first() -> None
     assert text.index(first) < text.index(second)
     assert re.search(r"^\* +shm_size +64m +256m +at least shared_buffers", first, re.MULTILINE)
     assert re.search(r"^\* +caches\.global_factor +\(none\) +0\.2 +for 5 users", first, re.MULTILINE)
-    assert re.search(r"^= +shared_buffers +256MB +256MB +1/8 of the RAM", second, re.MULTILINE)
+    assert re.search(r"^= +shared_buffers +256MB +256MB +for 5 users", second, re.MULTILINE)
     assert "[/opt/synapse/compose.yml, service database]" in first
     assert "[/opt/synapse/data/homeserver.yaml]" in first
 
