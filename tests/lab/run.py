@@ -95,8 +95,9 @@ def measure(
         asked = profile(cell.users)
         steady: dict[str, int] = {}
         load = asyncio.run(_ask(project, dataset, asked, seed, recorder, steady_seconds, far, steady))
-        # Of shared memory nothing is given back.
-        shared = recorder.shared_now().get("postgresql", 0)
+        # Neither is given back: shared memory that was touched, a connection that was opened.
+        touched = recorder.shared_now().get("postgresql", 0)
+        opened = int(project.sql("SELECT count(*) - 1 FROM pg_stat_activity WHERE usename = 'synapse'")[0][0])
         observed = observe(project) if observe else None
         purged = _purge_and_restart(project, dataset, far, recorder) if far and purge else {}
         peaks = recorder.peaks()
@@ -115,7 +116,8 @@ def measure(
                 }
                 for part, peak in peaks.items()
             },
-            "shared_buffers_touched": shared,
+            "touched": {"steady": steady.get("touched", 0), "peak": touched},
+            "connections": opened,
             "marks": {name: round(seconds, 1) for name, seconds in recorder.marks.items()},
             "timeline": recorder.timeline(),
             "latency": load.latencies.summary(),
@@ -164,6 +166,7 @@ async def _ask(
         now = recorder.now()
         proportional = recorder.pss_now()
         steady.update({**now, "total": sum(now.values()), "total_pss": sum(proportional.values())})
+        steady["touched"] = recorder.shared_now().get("postgresql", 0)
         steady.update({f"{part}_pss": size for part, size in proportional.items()})
         if far is not None:
             await _join(load, client, users[0].token, far, recorder)

@@ -48,7 +48,6 @@ def record(engine: Engine, seen: dict[str, Any]) -> dict[str, Any]:
         seen["cgroup"] = parent / seen["db"].lstrip("/")
         name = "memory.limit_in_bytes" if "memory" in parent.parts else "memory.max"
         seen["limit"] = int((seen["cgroup"] / name).read_text(encoding="ascii"))
-        seen["cp_max"] = project.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'synapse'")[0][0]
         seen["members"] = project.sql(
             "SELECT count(*) FROM room_memberships JOIN local_current_membership USING (room_id)"
             " WHERE room_memberships.user_id LIKE '%:far:8448'"
@@ -93,6 +92,8 @@ def test_peaks_are_possible(record: dict[str, Any]) -> None:
         assert least * MIB < memory[part]["idle"] <= memory[part]["held_peak"] < 1024 * MIB
     assert memory["total"]["held_peak"] <= memory["synapse"]["held_peak"] + memory["postgresql"]["held_peak"]
     assert record["cpu_seconds"]["synapse"] > 0.5
+    assert 0 < record["touched"]["steady"] <= record["touched"]["peak"] < memory["postgresql"]["held_peak"]
+    assert record["connections"] == 5, "the pool is full, and no larger"
 
 
 def test_nothing_is_left_behind(engine: Engine, record: dict[str, Any], seen: dict[str, Any]) -> None:
