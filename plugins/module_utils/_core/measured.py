@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A measurement as memory_info returned it, read so that nothing that is missing in it is in the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Iterable, Iterator, List, Mapping, Optional, Tuple
+
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
+
+__all__ = ["SCHEMA_VERSION", "Measured", "added", "check_measurement", "clean_number"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement.
+
+    data: the value as it was kept: what could not be read is null, and a file may have been edited since.
+    """
+
+    data: Mapping[str, Any]
+
+    def number(self, *path: str) -> Optional[float]:
+        """The figure at a path of keys; None where it is not known."""
+        return clean_number(self._at(path))
+
+    def text(self, *path: str) -> str:
+        """The text at a path of keys; empty where it is not known."""
+        found = self._at(path)
+        return found if isinstance(found, str) else ""
+
+    def items(self, *path: str) -> List[Measured]:
+        """The objects of the list at a path of keys; empty where it is not known."""
+        found = self._at(path)
+        return [Measured(each) for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+
+    def texts(self, *path: str) -> List[str]:
+        """The texts of the list at a path of keys."""
+        found = self._at(path)
+        return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+    def missing(self) -> Iterator[Tuple[str, str]]:
+        """What could not be read, and why."""
+        found = self._at(("missing",))
+        if isinstance(found, Mapping):
+            yield from ((str(name), str(why)) for name, why in sorted(found.items()))
+
+    def _at(self, path: Iterable[str]) -> Any:
+        found: Any = self.data
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
+
+    # --- what several parts of a report ask for --------------------------------------------------
+
+    @property
+    def synapse(self) -> Optional[float]:
+        """Bytes that Synapse holds: those of its container, else the PSS of its processes."""
+        held = self.number("synapse", "container", "held")
+        return added(each.number("pss") for each in self.items("synapse", "processes")) if held is None else held
+
+    @property
+    def postgresql(self) -> Optional[float]:
+        """Bytes that PostgreSQL holds: those of its container, else its shared memory and its processes' own."""
+        held = self.number("postgresql", "container", "held")
+        if held is not None:
+            return held
+        shared, own = self.number("postgresql", "shared"), self.own(self.items("postgresql", "backends"))
+        return None if shared is None or own is None else shared + own
+
+    @property
+    def together(self) -> Optional[float]:
+        """Bytes that both hold."""
+        parts = [each for each in (self.synapse, self.postgresql) if each is not None]
+        return sum(parts) if parts else None
+
+    @property
+    def clients(self) -> List[Measured]:
+        """The backends of PostgreSQL that serve connections."""
+        return [each for each in self.items("postgresql", "backends") if each.text("kind") == "client backend"]
+
+    @staticmethod
+    def own(processes: Iterable[Measured]) -> Optional[float]:
+        """Bytes that these processes hold each for itself."""
+        return added(each.number("private") for each in processes)
+
+
+def added(figures: Iterable[Optional[float]]) -> Optional[float]:
+    """The sum of those that are known; None where none is."""
+    known = [each for each in figures if each is not None]
+    return sum(known) if known else None
+
+
+def clean_number(value: Any) -> Optional[float]:
+    """A number that can be calculated with; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def check_measurement(data: Mapping[str, Any], *, where: str) -> Measured:
+    """Take a value for a measurement.
+
+    Args:
+        data: what is said to be one. where: what to call it in an error.
+
+    Raises SourceError for what memory_info of this collection did not return.
+    """
+    version = data.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise SourceError(
+            f"{where} has the schema version {version!r}, and this reads {SCHEMA_VERSION}:"
+            " give what synapse.tuning.memory_info returned as measurement, or remove the file and measure again"
+        )
+    return Measured(data)
