@@ -13,7 +13,6 @@ from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import finds_by_itself, read_compose_files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective import planned_values, planned_variables
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
-from ansible_collections.synapse.tuning.plugins.module_utils._core.listeners import metrics_url
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import (
     ComposeFile,
     Configuration,
@@ -34,7 +33,9 @@ from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgres
     read_database,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database, find_synapse
-from ansible_collections.synapse.tuning.plugins.module_utils._metrics import parse_metrics, read_metrics
+from ansible_collections.synapse.tuning.plugins.module_utils._metrics import metrics_of, read_metrics
+from ansible_collections.synapse.tuning.plugins.module_utils._metrics_inside import samples_inside
+from ansible_collections.synapse.tuning.plugins.module_utils._shm import dev_shm
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess
 
 __all__ = ["Request", "read"]
@@ -121,7 +122,6 @@ def _process(process: SynapseProcess, variables: Iterable[str]) -> Process:
 def _metrics(
     request: Request, process: Union[SynapseProcess, Missing], configuration: Union[Configuration, Missing]
 ) -> Union[Metrics, Missing]:
-    """By the URL that was given, else from inside the container by the one that Synapse's files say."""
     given = request.metrics_url
     if given:
         return _attempt(lambda: read_metrics(given, timeout=request.timeout))
@@ -129,13 +129,8 @@ def _metrics(
         return process
     if isinstance(configuration, Missing):
         return configuration
-    inside = metrics_url(configuration)
-    if inside is None:
-        return Missing(
-            "Synapse has no metrics: add enable_metrics: true and a listener of type metrics, or give metrics_url"
-        )
-    one, url = process, inside
-    return _attempt(lambda: parse_metrics(one.metrics(url, timeout=request.timeout), place=url))
+    one, configured = process, configuration
+    return _attempt(lambda: metrics_of(samples_inside(one, configured, timeout=request.timeout)))
 
 
 def _cron(request: Request) -> Any:
@@ -196,9 +191,8 @@ def _trouble(engine: Containers, containers: Iterable[Union[Found, Missing]]) ->
 def _dev_shm(engine: Containers, container: Found) -> Optional[int]:
     """The size of /dev/shm inside, None where it can't be read."""
     try:
-        lines = engine.run(container.id, ["df", "-Pk", "/dev/shm"]).splitlines()  # noqa: S108 - only looked at
-        return int(lines[-1].split()[1]) * 1024
-    except (TuningError, IndexError, ValueError):
+        return dev_shm(engine, container).size
+    except TuningError:
         return None
 
 

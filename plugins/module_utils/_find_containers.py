@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _compose_services as services
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import ServiceError, SourceError
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Found, by_name, of_project, service_data
 
-__all__ = ["find_database", "find_synapse"]
+__all__ = ["find_database", "find_synapse", "find_workers"]
 
 
 def find_synapse(
@@ -47,6 +47,13 @@ def find_database(
         )
 
     return _of_project(containers, project_dir, database_service)
+
+
+def find_workers(containers: Sequence[Found], synapse: Found) -> List[Found]:
+    """The containers in which workers of the same Synapse run, of its Compose project and as their images say."""
+    project = [each for each in of_project(containers, synapse.working_dir) if each.running] if synapse.service else []
+    names = services.workers(service_data(project), synapse.service, _as_it_is)
+    return [each for each in project if each.service in names]
 
 
 def _synapse_service(project: Sequence[Found], project_dir: Optional[str], service: Optional[str]) -> str:

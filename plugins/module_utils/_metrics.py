@@ -7,13 +7,14 @@ from __future__ import annotations
 import http.client
 import urllib.parse
 import urllib.request
-from typing import Any, Dict, Iterable, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_metrics import Samples
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Metrics
 from ansible_collections.synapse.tuning.plugins.module_utils._deps_metrics import PROMETHEUS_CLIENT, prometheus_parser
 
-__all__ = ["parse_metrics", "read_metrics"]
+__all__ = ["metrics_of", "parse_metrics", "parse_samples", "read_metrics", "read_samples"]
 
 _MAX_SIZE = "synapse_util_caches_cache_max_size"
 _BUILD_INFO = "synapse_build_info"
@@ -21,7 +22,17 @@ _LARGEST_ANSWER = 64 * 1024 * 1024
 
 
 def read_metrics(url: str, *, timeout: float) -> Metrics:
-    """Read them from a URL such as C(http://127.0.0.1:9000/_synapse/metrics).
+    """Read what verifying takes of them; as read_samples."""
+    return metrics_of(read_samples(url, timeout=timeout))
+
+
+def parse_metrics(text: str, *, place: str) -> Metrics:
+    """Read what verifying takes of a text; as parse_samples."""
+    return metrics_of(parse_samples(text, place=place))
+
+
+def read_samples(url: str, *, timeout: float) -> Samples:
+    """Read all of them from a URL such as C(http://127.0.0.1:9000/_synapse/metrics).
 
     Raises SourceError: no library, nobody answers, no metrics there.
     """
@@ -33,36 +44,41 @@ def read_metrics(url: str, *, timeout: float) -> Metrics:
             text = answer.read(_LARGEST_ANSWER).decode("utf-8")
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise SourceError(f"{place} gives no metrics: {_reason(error)}; correct metrics_url") from error
-    return parse_metrics(text, place=place)
+    return parse_samples(text, place=place)
 
 
-def parse_metrics(text: str, *, place: str) -> Metrics:
+def parse_samples(text: str, *, place: str) -> Samples:
     """Read metrics in Prometheus' text format. place: their URL, for the errors.
 
-    Raises SourceError: no library, another text.
+    Raises SourceError: no library, another text, not Synapse's.
     """
     if PROMETHEUS_CLIENT.missing:
         raise SourceError(f"the library {PROMETHEUS_CLIENT.name} is missing, needed {PROMETHEUS_CLIENT.reason}")
     try:
-        found = _metrics(prometheus_parser.text_string_to_metric_families(text))
+        found = _samples(prometheus_parser.text_string_to_metric_families(text))
     except (ValueError, KeyError, IndexError) as error:
         raise SourceError(f"what {place} gives is not in Prometheus' format; correct metrics_url") from error
-    if found.version is None and not found.cache_sizes:
+    if _BUILD_INFO not in found and _MAX_SIZE not in found:
         raise SourceError(f"{place} gives metrics, but none of Synapse; correct metrics_url")
     return found
 
 
-def _metrics(families: Iterable[Any]) -> Metrics:
-    sizes: Dict[str, int] = {}
+def metrics_of(samples: Samples) -> Metrics:
+    """Synapse's version and the sizes of its caches."""
     version: Optional[str] = None
+    for labels, _value in samples.get(_BUILD_INFO, ()):
+        # A checkout adds its commit: "1.163.2 (b=develop,abcdef)".
+        version = labels.get("version", "").partition(" ")[0] or None
+    sizes = {labels.get("name", ""): int(value) for labels, value in samples.get(_MAX_SIZE, ())}
+    return Metrics(version=version, cache_sizes=sizes)
+
+
+def _samples(families: Iterable[Any]) -> Samples:
+    found: Dict[str, List[Tuple[Mapping[str, str], float]]] = {}
     for family in families:
         for sample in family.samples:
-            if sample.name == _MAX_SIZE:
-                sizes[sample.labels["name"]] = int(sample.value)
-            elif sample.name == _BUILD_INFO:
-                # A checkout adds its commit: "1.163.2 (b=develop,abcdef)".
-                version = sample.labels.get("version", "").partition(" ")[0] or None
-    return Metrics(version=version, cache_sizes=sizes)
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
 
 
 def _without_login(url: str) -> str:

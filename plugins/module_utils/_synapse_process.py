@@ -26,7 +26,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._deps import RUAMEL
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Found
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document
 
-__all__ = ["SynapseProcess", "started_at"]
+__all__ = ["SynapseProcess", "config_paths", "started_at"]
 
 # With an init process Synapse is not number 1. The brackets keep grep from finding itself.
 # One line each: the file, the owner, and what it was started with.
@@ -64,14 +64,14 @@ _FACTOR = "SYNAPSE_CACHE_FACTOR_"
 
 
 class SynapseProcess:
-    """Synapse's main process in a container. Raises SourceError where it is not found."""
+    """Synapse's main process in a container, or the one of this number in there. Raises SourceError where it is not found."""
 
-    def __init__(self, engine: Containers, container: Found) -> None:
+    def __init__(self, engine: Containers, container: Found, *, pid: Optional[int] = None) -> None:
         if not container.running:
             raise SourceError(f"the container {container.name} does not run; start it")
         self._engine = engine
         self._container = container
-        self._pid, self._user, self._arguments = self._find()
+        self._pid, self._user, self._arguments = self._find(pid)
 
     def process(self, variables: Iterable[str]) -> Process:
         """Its allocator and of its environment these variables, as nothing else may leave the host."""
@@ -87,7 +87,7 @@ class SynapseProcess:
         """The files that it was started with, and a drop-in of ours beside them that it was not."""
         if RUAMEL_YAML.missing:
             raise SourceError(f"the library {RUAMEL_YAML.name} is missing, needed to read Synapse's configuration")
-        given = _config_paths(self._arguments)
+        given = config_paths(self._arguments)
         if not given:
             raise SourceError("Synapse's command line names no --config-path")
         paths = self._run("sh", "-c", _EXPAND, "sh", self._pid, *given).splitlines()
@@ -149,7 +149,7 @@ class SynapseProcess:
             pass
         return None
 
-    def _find(self) -> Tuple[str, str, List[str]]:
+    def _find(self, wanted: Optional[int]) -> Tuple[str, str, List[str]]:
         """Its number, its owner and what it was started with."""
         try:
             found = self._engine.run(self._container.id, ["sh", "-c", _FIND])
@@ -157,6 +157,8 @@ class SynapseProcess:
             raise SourceError(f"Synapse's process is not to be found in {self._container.name}: {error}") from error
         for pid, owner, line in sorted(_FOUND.findall(found), key=lambda each: int(each[0])):
             arguments = line.split("\0")
+            if wanted is not None and int(pid) != wanted:
+                continue
             # Not what starts it: a shell or an init that has the same words.
             if posixpath.basename(arguments[0]).startswith(("python", "pypy")):
                 return pid, owner, arguments
@@ -177,7 +179,7 @@ def started_at(container: Found) -> float:
     return moment.timestamp() + float(found.group(2) or 0)
 
 
-def _config_paths(words: Sequence[str]) -> List[str]:
+def config_paths(words: Sequence[str]) -> List[str]:
     """The files or directories that --config-path and -c name, in order."""
     paths: List[str] = []
     for index, word in enumerate(words):

@@ -14,6 +14,7 @@ __all__ = [
     "AdminProblem",
     "DatabaseProblem",
     "FileProblem",
+    "MeasurementError",
     "ParameterError",
     "PlanError",
     "RecordError",
@@ -36,6 +37,10 @@ class UnitError(TuningError):
 
 class PlanError(TuningError):
     """Inputs that no plan can be made from, or a plan that does not fit the host."""
+
+
+class MeasurementError(TuningError):
+    """What is no measurement, or one that this version cannot read."""
 
 
 class FileProblem(TuningError):

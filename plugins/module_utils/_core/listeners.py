@@ -4,25 +4,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional
+from typing import Any, List, Mapping, Optional
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_configuration import configured
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Configuration
 
-__all__ = ["client_port", "metrics_url"]
+__all__ = ["client_port", "metrics_port", "metrics_url"]
 
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - only looked for
 
 
 def metrics_url(configuration: Configuration) -> Optional[str]:
     """The URL of the metrics as seen from where Synapse runs; None where it has none in plain HTTP."""
-    if configured(configuration, "enable_metrics") is not True:
-        return None
-    listeners = configured(configuration, "listeners")
-    for listener in listeners if isinstance(listeners, list) else ():
-        if isinstance(listener, Mapping) and _has_metrics(listener) and not listener.get("tls"):
-            return f"http://{_address(listener)}:{listener.get('port')}/_synapse/metrics"
-    return None
+    listener = _metrics_listener(configuration)
+    return None if listener is None else f"http://{_address(listener)}:{listener.get('port')}/_synapse/metrics"
+
+
+def metrics_port(configuration: Configuration) -> Optional[int]:
+    """The port of the metrics where others than Synapse's own host reach it, too; None for none."""
+    listener = _metrics_listener(configuration)
+    return None if listener is None or not _is_everywhere(listener) else int(listener["port"])
 
 
 def client_port(configuration: Configuration) -> Optional[int]:
@@ -31,6 +32,16 @@ def client_port(configuration: Configuration) -> Optional[int]:
     for listener in listeners if isinstance(listeners, list) else ():
         if isinstance(listener, Mapping) and _serves(listener, "client") and not listener.get("tls"):
             return int(listener["port"])
+    return None
+
+
+def _metrics_listener(configuration: Configuration) -> Optional[Mapping[str, Any]]:
+    if configured(configuration, "enable_metrics") is not True:
+        return None
+    listeners = configured(configuration, "listeners")
+    for listener in listeners if isinstance(listeners, list) else ():
+        if isinstance(listener, Mapping) and _has_metrics(listener) and not listener.get("tls"):
+            return listener
     return None
 
 
@@ -47,7 +58,15 @@ def _serves(listener: Mapping[str, Any], resource: str) -> bool:
 
 
 def _address(listener: Mapping[str, Any]) -> str:
-    addresses = listener.get("bind_addresses") or [listener.get("bind_address") or ""]
-    if any(address in _EVERYWHERE for address in addresses):
+    if _is_everywhere(listener):
         return "127.0.0.1"
-    return f"[{addresses[0]}]" if ":" in str(addresses[0]) else str(addresses[0])
+    first = str(_addresses(listener)[0])
+    return f"[{first}]" if ":" in first else first
+
+
+def _is_everywhere(listener: Mapping[str, Any]) -> bool:
+    return any(address in _EVERYWHERE for address in _addresses(listener))
+
+
+def _addresses(listener: Mapping[str, Any]) -> List[Any]:
+    return listener.get("bind_addresses") or [listener.get("bind_address") or ""]

@@ -1,0 +1,186 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A measurement as a table for people."""
+
+from __future__ import annotations
+
+from typing import Iterable, Iterator, List, Optional
+
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import (
+    Backend,
+    CacheUse,
+    ContainerMemory,
+    HostMemory,
+    Measurement,
+    PostgresqlMemory,
+    SynapseMemory,
+)
+from ansible_collections.synapse.tuning.plugins.module_utils._core.table import Column, paragraph, table
+from ansible_collections.synapse.tuning.plugins.module_utils._core.units import show_bytes
+
+__all__ = ["WIDTH", "memory_table"]
+
+WIDTH = 100
+_UNKNOWN = "?"
+_CACHES = 10
+
+_PARTS = (
+    Column("Part"),
+    Column("Held", limit=9, right=True),
+    Column("Peak", limit=9, right=True),
+    Column("Limit", limit=9, right=True),
+    Column("Working set", limit=11, right=True),
+    Column("Private", limit=9, right=True),
+    Column("PSS", limit=9, right=True),
+)
+_CACHE_COLUMNS = (
+    Column("Cache"),
+    Column("Entries", limit=9, right=True),
+    Column("At most", limit=9, right=True),
+    Column("Hit rate", limit=8, right=True),
+    Column("Full", limit=9, right=True),
+    Column("Old", limit=9, right=True),
+    Column("Outdated", limit=9, right=True),
+)
+
+
+def memory_table(measured: Measurement) -> List[str]:
+    """Lay out all of it, in lines of at most WIDTH characters."""
+    samples = "one sample" if measured.samples == 1 else f"{measured.samples} samples"
+    over = f" over {measured.duration:,.0f} s" if measured.duration else ""
+    lines = paragraph(f"Measured {measured.taken_at}, {samples}{over}", width=WIDTH)
+    rows = [*_synapse_rows(measured.synapse), *_postgresql_rows(measured.postgresql)]
+    if rows:
+        lines += ["", *table(_PARTS, rows, width=WIDTH), ""]
+        lines += _points(
+            "Held is what only swap or a kill gives back; its peak is the highest that a sample saw. PSS counts what"
+            " processes share once."
+        )
+    lines += _points(*_host(measured.host), *_synapse(measured.synapse), *_postgresql(measured.postgresql))
+    if measured.shm is not None:
+        lines += _points(
+            f"Dynamic shared memory (/dev/shm): {show_bytes(measured.shm.used)} of {show_bytes(measured.shm.size)}"
+        )
+    lines += _caches(measured.synapse.caches)
+    for title, each in (("Killed for want of memory", measured.kernel_oom), ("Not known", _why(measured))):
+        listed = list(each)
+        if listed:
+            lines += ["", f"{title}:", *_points(*listed)]
+    return lines
+
+
+def _synapse_rows(synapse: SynapseMemory) -> Iterator[List[str]]:
+    yield _container_row("Synapse", synapse.container)
+    for each in synapse.processes:
+        yield [f"- {each.name}", "", "", "", "", _size(each.private), _size(each.pss)]
+
+
+def _postgresql_rows(postgresql: PostgresqlMemory) -> Iterator[List[str]]:
+    yield _container_row("PostgreSQL", postgresql.container)
+    if postgresql.shared is not None:
+        yield ["- shared memory", _size(postgresql.shared), "", "", "", "", ""]
+    clients = [each for each in postgresql.backends if each.kind == "client backend"]
+    others = [each for each in postgresql.backends if each.kind != "client backend"]
+    for name, some in (("client backends", clients), ("other processes", others)):
+        if some:
+            yield [f"- {len(some)} {name}", "", "", "", "", _sum(some, "private"), _sum(some, "pss")]
+
+
+def _container_row(program: str, container: Optional[ContainerMemory]) -> List[str]:
+    if container is None:
+        return [program, "", "", "", "", "", ""]
+    limit = "none" if container.limit is None else show_bytes(container.limit)
+    sizes = [show_bytes(container.held), show_bytes(container.held_peak), limit, show_bytes(container.working_set)]
+    return [f"{program}, {container.name}", *sizes, "", ""]
+
+
+def _host(host: Optional[HostMemory]) -> Iterator[str]:
+    if host is not None:
+        yield (
+            f"Host: {_size(host.available)} of {show_bytes(host.total)} available, swap {show_bytes(host.swap_used)} of"
+            f" {show_bytes(host.swap_total)}, killed for want of memory since it was booted:"
+            f" {_number(host.oom_kills)}"
+        )
+
+
+def _synapse(synapse: SynapseMemory) -> Iterator[str]:
+    yield from _troubles("Synapse", synapse.container)
+    found = synapse.jemalloc
+    if found is not None:
+        yield (
+            f"jemalloc: {_size(found.allocated)} allocated, {_size(found.active)} active, {_size(found.resident)} resident"
+        )
+    if synapse.gc:
+        each = ", ".join(f"{one.collections:,} of generation {one.generation}" for one in synapse.gc)
+        yield f"Garbage collections: {each}, {sum(one.seconds for one in synapse.gc):.1f} s"
+
+
+def _postgresql(found: PostgresqlMemory) -> Iterator[str]:
+    yield from _troubles("PostgreSQL", found.container)
+    if found.connections is not None:
+        yield (
+            f"Connections: {found.connections}, at most {_number(found.connections_peak)}, of"
+            f" {_number(found.max_connections)}"
+        )
+    if found.blocks_hit is not None and found.blocks_read is not None:
+        asked = found.blocks_hit + found.blocks_read
+        rate = _percent(found.blocks_hit / asked if asked else None)
+        yield (
+            f"Blocks found in shared buffers ({_size(found.shared_buffers)}): {rate}; temporary files:"
+            f" {_number(found.temp_files)}, {_size(found.temp_bytes)}; database: {_size(found.database_bytes)}"
+        )
+    if found.autovacuum is not None:
+        yield f"Autovacuum: {found.autovacuum.running} running, {found.autovacuum.dead_tuples:,} dead rows"
+
+
+def _troubles(program: str, container: Optional[ContainerMemory]) -> Iterator[str]:
+    if container is not None and (container.oom_kills or container.limit_hits or container.restarts):
+        yield (
+            f"{program}: killed for want of memory {_number(container.oom_kills)} times, at its limit"
+            f" {_number(container.limit_hits)} times, restarted {container.restarts} times by the engine"
+        )
+
+
+def _caches(caches: Iterable[CacheUse]) -> List[str]:
+    """Those that are too small first, then the largest."""
+    order = sorted(caches, key=lambda each: (-each.evictions.size, -(each.size or 0), each.name))
+    if not order:
+        return []
+    rows = [
+        [
+            each.name,
+            _number(each.size),
+            _number(each.max_size),
+            _percent(each.hit_rate),
+            *(f"{figure:,}" for figure in (each.evictions.size, each.evictions.time, each.evictions.invalidation)),
+        ]
+        for each in order[:_CACHES]
+    ]
+    note = f"{len(rows)} of {len(order)} caches that were used; the last columns are why entries left: the cache was full, they"
+    return ["", *table(_CACHE_COLUMNS, rows, width=WIDTH), "", *_points(f"{note} were old, they were outdated.")]
+
+
+def _why(measured: Measurement) -> List[str]:
+    return [f"{name}: {why}" for name, why in sorted(measured.missing.items())]
+
+
+def _points(*texts: str) -> List[str]:
+    return [line for text in texts for line in paragraph(text, width=WIDTH, rest="  ")]
+
+
+def _sum(backends: Iterable[Backend], figure: str) -> str:
+    figures = [getattr(each, figure) for each in backends]
+    known = [each for each in figures if each is not None]
+    return _size(sum(known) if known else None)
+
+
+def _size(size: Optional[int]) -> str:
+    return _UNKNOWN if size is None else show_bytes(size)
+
+
+def _number(figure: Optional[int]) -> str:
+    return _UNKNOWN if figure is None else f"{figure:,}"
+
+
+def _percent(part: Optional[float]) -> str:
+    return "-" if part is None else f"{100 * part:.1f} %"
