@@ -10,8 +10,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import Measured, added, clean_number
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import show_bytes
 
-__all__ = ["PAGE_CACHE", "Use", "budget_use", "planned_bytes"]
+__all__ = ["EVERYTHING_ELSE", "PAGE_CACHE", "Use", "budget_use", "planned_bytes"]
 
+EVERYTHING_ELSE = "operating_system"
 PAGE_CACHE = "page_cache"
 # The RAM of one host, as two sources know it, differs by what the kernel takes for itself.
 _SAME_HOST = 1.15
@@ -145,7 +146,7 @@ def _rest(measured: Measured, planned: Mapping[str, float], plan: Optional[Mappi
         available = None
     elif total is not None and available is not None and both is not None:
         others = max(total - available - both, 0)
-    yield Use("operating_system", "Everything else", added(given), others, note=note)
+    yield Use(EVERYTHING_ELSE, "Everything else", added(given), others, note=note)
     yield Use(
         PAGE_CACHE,
         "Page cache and free",

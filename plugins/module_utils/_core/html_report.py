@@ -109,10 +109,10 @@ def _heading(findings: Findings, title: str) -> Markup:
         f"{figures.mib(now.number('host', 'total'))} MiB of memory",
         figures.noun(now.number("host", "cpus") or 0, "CPU"),
     ]
-    samples, seconds = now.number("samples"), now.number("duration")
+    samples = now.number("samples")
     how = f"Measured at {figures.moment(now.text('taken_at'))}"
     if samples and samples > 1:
-        how += f", by {figures.noun(samples, 'sample')} in {figures.duration(seconds)}"
+        how += f"; what was held at most is the highest of {figures.noun(samples, 'sample')}"
     return element(
         "header",
         element("h1", title),

@@ -74,6 +74,8 @@ tr.group th { padding-top: .9rem; font-weight: 650; }
 tr.part th { padding-left: 1.6rem; }
 td.id, th.id { overflow-wrap: anywhere; min-width: 13rem; }
 td.said { min-width: 14rem; color: var(--soft); }
+td.verdict { color: var(--soft); }
+.bad, td.bad { color: var(--bad); }
 ol.steps { margin: 0; padding-left: 1.4rem; }
 ol.steps > li { margin: 0 0 1rem; }
 ol.steps > li::marker { font-weight: 650; }
@@ -89,6 +91,7 @@ footer { color: var(--soft); font-size: .85rem; margin-top: 1.2rem; }
   .bar svg { grid-column: 1 / -1; grid-row: 2; }
   .axis { margin: 0; }
   section { padding: .9rem .8rem; }
+  td.id, th.id { min-width: 8.5rem; }
 }
 @media print {
   :root {
@@ -103,5 +106,7 @@ footer { color: var(--soft); font-size: .85rem; margin-top: 1.2rem; }
   section { border: 0; padding: .4rem 0; }
   tr, .bar, li, .tile { break-inside: avoid; }
   .wide { overflow: visible; }
+  th, td { padding: .2rem .3rem; }
+  td.id, th.id, td.said { min-width: 0; }
 }
 """

@@ -57,7 +57,7 @@ def comparison_table(lines: Sequence[Compared], *, has_before: bool) -> Markup:
         cells = _numbers(before, now) if has_before else _numbers(now)
         rows.append(
             _row(
-                (line.label, ""),
+                (line.label, "figure-of"),
                 *cells,
                 *([(change, "number" + mood)] if has_before else []),
                 (line.unit if line.unit in ("MiB",) else "", ""),
@@ -86,7 +86,7 @@ def cache_section(findings: Findings) -> List[Markup]:
     if has_bytes:
         numbers.append("MiB")
     rows = [_cache(cache, has_bytes) for cache in shown]
-    parts.append(_table("Evictions by reason", [("cache", "id"), *_heads(numbers), ("", "said")], rows))
+    parts.append(_table("Evictions by reason", [("cache", "id"), ("", ""), *_heads(numbers)], rows))
     left = len(caches) - len(shown)
     if left:
         parts.append(
@@ -106,7 +106,7 @@ def room_section(findings: Findings) -> List[Markup]:
     return [
         _table(
             "Rows and MiB are those of the database; local members are of this server",
-            [("room", "id"), *_heads(numbers), ("newest event", "number"), ("", "said")],
+            [("room", "id"), *_heads(numbers), ("newest event", "number")],
             rows,
         )
     ]
@@ -116,6 +116,7 @@ def _cache(cache: CacheUse, has_bytes: bool) -> Markup:
     thrashes = cache.verdict == THRASHES
     return _row(
         (cache.name, "id"),
+        (cache.verdict, "verdict bad" if thrashes else "verdict"),
         *_numbers(
             figures.count(cache.size),
             figures.count(cache.max_size),
@@ -127,7 +128,6 @@ def _cache(cache: CacheUse, has_bytes: bool) -> Markup:
             figures.count(cache.invalidated),
             *([figures.mib(cache.bytes)] if has_bytes else []),
         ),
-        (cache.verdict, "said bad" if thrashes else "said"),
     )
 
 
@@ -147,8 +147,9 @@ def _room(room: Measured) -> Markup:
     # A name may turn the direction of a line: apart from the rest it turns its own alone.
     name = element("bdi", shown or room.text("room_id"))
     ident = element("div", element("bdi", room.text("room_id")), class_="note") if shown else None
+    marked = element("div", ", ".join(marks), class_="note warn") if marks else None
     return _row(
-        (element("div", name, ident), "id"),
+        (element("div", name, ident, marked), "id"),
         *_numbers(
             figures.count(room.number("state_rows")),
             figures.mib(room.number("disk_bytes")),
@@ -156,7 +157,6 @@ def _room(room: Measured) -> Markup:
             *(figures.count(room.number(key)) for key in ("local_members", "active_local_members")),
             figures.day(room.number("last_activity")),
         ),
-        (", ".join(marks), "said"),
     )
 
 

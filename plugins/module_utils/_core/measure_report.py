@@ -13,7 +13,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.table import 
 
 __all__ = ["WIDTH", "measure_report"]
 
-WIDTH = 110
+WIDTH = 100
 
 _COMPARED = (
     Column("part", limit=11),
@@ -23,6 +23,7 @@ _COMPARED = (
     Column("difference", limit=10, right=True),
     Column("unit", limit=4),
 )
+_FIRST = (_COMPARED[0], _COMPARED[1], _COMPARED[3], _COMPARED[5])
 _BUDGET = (
     Column("component"),
     Column("planned", limit=12, right=True),
@@ -47,19 +48,15 @@ def _compared(findings: Findings) -> Iterator[str]:
     rows: List[Sequence[str]] = []
     part = ""
     for line in compare(before, now):
+        # The page has all of them.
+        if not line.before and not line.now:
+            continue
         then, is_now, change = line.shown()
-        rows.append(
-            (
-                line.part if line.part != part else "",
-                line.label,
-                "" if before is None else then,
-                is_now,
-                change,
-                line.unit if line.unit == "MiB" else "",
-            )
-        )
+        unit = line.unit if line.unit == "MiB" else ""
+        compared = (is_now,) if before is None else (then, is_now, change)
+        rows.append((line.part if line.part != part else "", line.label, *compared, unit))
         part = line.part
-    yield from table(_COMPARED, rows, width=WIDTH)
+    yield from table(_FIRST if before is None else _COMPARED, rows, width=WIDTH)
     for text in caveats(before, now):
         yield from paragraph(text, width=WIDTH)
 

@@ -8,18 +8,16 @@ import math
 from dataclasses import dataclass
 from typing import Any, Iterable, Iterator, List, Mapping, Optional, Tuple
 
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
 
-__all__ = ["SCHEMA_VERSION", "Measured", "added", "check_measurement", "clean_number"]
-
-SCHEMA_VERSION = 1
+__all__ = ["Measured", "added", "clean_number", "measured_of"]
 
 
 @dataclass(frozen=True)
 class Measured:
     """One measurement.
 
-    data: the value as it was kept: what could not be read is null, and a file may have been edited since.
+    data: an object of the measurement or of a room: what could not be read is null.
     """
 
     data: Mapping[str, Any]
@@ -102,18 +100,6 @@ def clean_number(value: Any) -> Optional[float]:
     return value if math.isfinite(value) else None
 
 
-def check_measurement(data: Mapping[str, Any], *, where: str) -> Measured:
-    """Take a value for a measurement.
-
-    Args:
-        data: what is said to be one. where: what to call it in an error.
-
-    Raises SourceError for what memory_info of this collection did not return.
-    """
-    version = data.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise SourceError(
-            f"{where} has the schema version {version!r}, and this reads {SCHEMA_VERSION}:"
-            " give what synapse.tuning.memory_info returned as measurement, or remove the file and measure again"
-        )
-    return Measured(data)
+def measured_of(data: Any) -> Measured:
+    """Take a value as memory_info returned it, or as it was kept. Raises MeasurementError for anything else."""
+    return Measured(Measurement.from_data(data).as_data())

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from typing import Any, Iterator, List, Mapping, Optional, Sequence
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import figures
-from ansible_collections.synapse.tuning.plugins.module_utils._core.budget_use import PAGE_CACHE, Use
+from ansible_collections.synapse.tuning.plugins.module_utils._core.budget_use import EVERYTHING_ELSE, Use
 from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_use import THRASHES, CacheUse
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import Measured, clean_number
 from ansible_collections.synapse.tuning.plugins.module_utils._core.next_steps_rooms import room_steps
@@ -24,8 +25,6 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.units import 
 
 __all__ = ["next_steps"]
 
-_TUNE = playbook("tune_synapse", synapse_tuning_users="N")
-
 # From here on a part is near where it is killed.
 _NEAR = 0.9
 _LITTLE_LEFT = 0.05
@@ -38,6 +37,27 @@ _BLOCKS, _BLOCK_RATIO = 100_000, 0.95
 _NAMES = (("synapse", "Synapse"), ("postgresql", "PostgreSQL"))
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What the steps ask of a plan; data is None where there is none."""
+
+    data: Optional[Mapping[str, Any]]
+
+    def setting(self, name: str) -> Optional[float]:
+        """A number of homeserver.yaml's."""
+        setting = ((self.data or {}).get("homeserver") or {}).get(name)
+        return clean_number(setting.get("value")) if isinstance(setting, Mapping) else None
+
+    def host(self, name: str) -> Optional[float]:
+        """A number that it was made from."""
+        return clean_number(((self.data or {}).get("host") or {}).get(name))
+
+    def again(self, **variables: Any) -> str:
+        """The command that plans and applies again."""
+        users = self.host("users")
+        return playbook("tune_synapse", synapse_tuning_users="N" if users is None else int(users), **variables)
+
+
 def next_steps(
     measured: Measured,
     *,
@@ -47,29 +67,30 @@ def next_steps(
     rooms: Sequence[Mapping[str, Any]],
 ) -> List[Step]:
     """Every step that the figures ask for: what fails now first, then by the bytes that a step returns."""
+    known = _Plan(plan)
     found = [
-        *_kills(measured),
-        *_limits(measured),
-        *_host(measured),
-        *_budget(uses),
+        *_kills(measured, known),
+        *_limits(measured, known),
+        *_host(measured, known),
+        *_budget(uses, known),
         *_swap(measured),
         *_allocator(measured),
-        *_pools(measured, plan),
-        *_slots(measured),
-        *_caches(caches, plan),
+        *_pools(measured, known),
+        *_slots(measured, known),
+        *_caches(caches, known),
         *_temporary_files(measured),
         *_blocks(measured),
         *_dead_rows(measured),
-        *_shm(measured),
+        *_shm(measured, known),
         *room_steps(rooms, uptime=measured.number("synapse", "uptime")),
         *_restarts(measured),
-        *_no_plan(plan),
+        *_no_plan(known),
         *(Step(SEE_MORE, f"Not measured: {name}", why) for name, why in measured.missing()),
     ]
     return sorted(found, key=lambda step: (step.urgency, -step.returns))
 
 
-def _kills(measured: Measured) -> Iterator[Step]:
+def _kills(measured: Measured, plan: _Plan) -> Iterator[Step]:
     lines = measured.texts("kernel_oom")
     for key, name in _NAMES:
         kills = measured.number(key, "container", "oom_kills") or 0
@@ -80,7 +101,7 @@ def _kills(measured: Measured) -> Iterator[Step]:
                 f"{name} was killed for memory {figures.noun(kills, 'time')}",
                 f"Its limit is {show_bytes(int(limit))}." if limit else "It has no limit: the whole host ran out.",
                 "Give the host more RAM, or plan with fewer other services and lighter rooms; plan again for what it needs.",
-                _TUNE,
+                plan.again(),
             )
     if lines and not any(measured.number(key, "container", "oom_kills") for key, _name in _NAMES):
         yield Step(
@@ -91,7 +112,7 @@ def _kills(measured: Measured) -> Iterator[Step]:
         )
 
 
-def _limits(measured: Measured) -> Iterator[Step]:
+def _limits(measured: Measured, plan: _Plan) -> Iterator[Step]:
     for key, name in _NAMES:
         limit = measured.number(key, "container", "limit")
         now = getattr(measured, key)
@@ -103,7 +124,7 @@ def _limits(measured: Measured) -> Iterator[Step]:
                 f"It held up to {show_bytes(int(peak))} of {show_bytes(int(limit))} ({figures.percent(peak, limit)});"
                 " at the limit it is killed.",
                 "Plan again: the plan moves memory to it, or says what doesn't fit.",
-                _TUNE,
+                plan.again(),
             )
         elif not limit and now is not None and measured.number(key, "container", "current") is not None:
             yield Step(
@@ -111,11 +132,11 @@ def _limits(measured: Measured) -> Iterator[Step]:
                 f"{name} has no limit",
                 f"It holds {show_bytes(int(now))}. If it grows without end, the kernel picks what it kills on the host.",
                 "The plan sets a limit.",
-                _TUNE,
+                plan.again(),
             )
 
 
-def _host(measured: Measured) -> Iterator[Step]:
+def _host(measured: Measured, plan: _Plan) -> Iterator[Step]:
     available, ram = measured.number("host", "available"), measured.number("host", "total")
     if available is not None and ram and available < _LITTLE_LEFT * ram:
         yield Step(
@@ -123,21 +144,32 @@ def _host(measured: Measured) -> Iterator[Step]:
             "The host has hardly any memory left",
             f"{show_bytes(int(available))} of {show_bytes(int(ram))} are available.",
             "Stop what else runs there, or give it more RAM; then plan again.",
-            _TUNE,
+            plan.again(),
         )
 
 
-def _budget(uses: Sequence[Use]) -> Iterator[Step]:
+def _budget(uses: Sequence[Use], plan: _Plan) -> Iterator[Step]:
     for use in uses:
-        if use.over >= MIB and use.component != PAGE_CACHE and use.planned is not None and use.held is not None:
-            whose = f"PostgreSQL's {use.label}" if use.part else use.label
+        if use.over < MIB or use.planned is None or use.held is None:
+            continue
+        figure = f"{figures.mib(use.held)} MiB are held, {figures.mib(use.planned)} MiB are planned."
+        if use.component == EVERYTHING_ELSE:
+            # What is left of the operating system's own share is the others'.
+            reserved = (plan.host("reserved") or 0) + use.over
+            yield Step(
+                BETTER,
+                "Other services hold more than the plan knows of",
+                figure,
+                "Plan again with what they hold.",
+                plan.again(synapse_tuning_reserved=f"{-int(-reserved // MIB)}M"),
+            )
+        else:
             yield Step(
                 LESS,
-                f"{whose}: more than planned",
-                f"{figures.mib(use.held)} MiB are held, {figures.mib(use.planned)} MiB are planned.",
-                "See that the plan is in effect, and plan again with what other services really hold.",
-                _TUNE,
-                returns=use.over,
+                f"PostgreSQL's {use.label}: more than planned" if use.part else f"{use.label}: more than planned",
+                figure,
+                "See that the plan is in effect; the play names what isn't.",
+                plan.again() + " --check --diff",
             )
 
 
@@ -170,10 +202,10 @@ def _allocator(measured: Measured) -> Iterator[Step]:
         )
 
 
-def _pools(measured: Measured, plan: Optional[Mapping[str, Any]]) -> Iterator[Step]:
+def _pools(measured: Measured, plan: _Plan) -> Iterator[Step]:
     clients = measured.clients
-    most = _setting(plan, "database.args.cp_max")
-    workers = clean_number(((plan or {}).get("host") or {}).get("workers")) or 0
+    most = plan.setting("database.args.cp_max")
+    workers = plan.host("workers") or 0
     own = Measured.own(clients)
     if most is None or own is None:
         return
@@ -191,7 +223,7 @@ def _pools(measured: Measured, plan: Optional[Mapping[str, Any]]) -> Iterator[St
         )
 
 
-def _slots(measured: Measured) -> Iterator[Step]:
+def _slots(measured: Measured, plan: _Plan) -> Iterator[Step]:
     peak, most = (measured.number("postgresql", name) for name in ("connections_peak", "max_connections"))
     if peak is not None and most and peak >= _SLOTS_USED * most:
         yield Step(
@@ -199,11 +231,11 @@ def _slots(measured: Measured) -> Iterator[Step]:
             "PostgreSQL is nearly out of connections",
             f"{figures.count(peak)} of {figures.count(most)} were open; beyond them it refuses.",
             "Say how many others connect (synapse_tuning_extra_connections), and plan again.",
-            playbook("tune_synapse", synapse_tuning_users="N", synapse_tuning_extra_connections=30),
+            plan.again(synapse_tuning_extra_connections=30),
         )
 
 
-def _caches(caches: Sequence[CacheUse], plan: Optional[Mapping[str, Any]]) -> Iterator[Step]:
+def _caches(caches: Sequence[CacheUse], plan: _Plan) -> Iterator[Step]:
     thrashing = [cache for cache in caches if cache.verdict == THRASHES][:5]
     if thrashing:
         told = "; ".join(
@@ -211,9 +243,9 @@ def _caches(caches: Sequence[CacheUse], plan: Optional[Mapping[str, Any]]) -> It
             f" lookups and pushed out {figures.count(cache.by_size)} entries"
             for cache in thrashing
         )
-        factor = _setting(plan, "caches.global_factor") or 0.5
+        factor = plan.setting("caches.global_factor") or 0.5
         factors = {
-            cache.name: round(2 * (_setting(plan, f"caches.per_cache_factors.{cache.name}") or factor), 2)
+            cache.name: round(2 * (plan.setting(f"caches.per_cache_factors.{cache.name}") or factor), 2)
             for cache in thrashing
         }
         yield Step(
@@ -221,7 +253,7 @@ def _caches(caches: Sequence[CacheUse], plan: Optional[Mapping[str, Any]]) -> It
             f"{figures.noun(len(thrashing), 'cache thrashes', 'caches thrash')}",
             f"{told}. What they hold is pushed out before it is asked for again.",
             "Raise their factors; the plan keeps the rest within the budget.",
-            playbook("tune_synapse", synapse_tuning_users="N", synapse_tuning_per_cache_factors=factors),
+            plan.again(synapse_tuning_per_cache_factors=factors),
         )
 
 
@@ -270,7 +302,7 @@ def _dead_rows(measured: Measured) -> Iterator[Step]:
             )
 
 
-def _shm(measured: Measured) -> Iterator[Step]:
+def _shm(measured: Measured, plan: _Plan) -> Iterator[Step]:
     size, used = measured.number("shm", "size"), measured.number("shm", "used")
     if size and used is not None and used >= _SLOTS_USED * size:
         yield Step(
@@ -278,7 +310,7 @@ def _shm(measured: Measured) -> Iterator[Step]:
             "PostgreSQL's /dev/shm is nearly full",
             f"{show_bytes(int(used))} of {show_bytes(int(size))}; beyond it parallel queries fail.",
             "The plan sets shm_size.",
-            _TUNE,
+            plan.again(),
         )
 
 
@@ -295,14 +327,14 @@ def _restarts(measured: Measured) -> Iterator[Step]:
             )
 
 
-def _no_plan(plan: Optional[Mapping[str, Any]]) -> Iterator[Step]:
-    if plan is None:
+def _no_plan(plan: _Plan) -> Iterator[Step]:
+    if plan.data is None:
         yield Step(
             BETTER,
             "There is no plan yet",
             "Without one there is no budget that the figures could be held against.",
             "Make one, look at it with --check --diff, then apply it.",
-            _TUNE + " --check --diff",
+            plan.again() + " --check --diff",
         )
 
 
@@ -313,8 +345,3 @@ def _restart(measured: Measured) -> str:
 def _docker(what: str, measured: Measured, key: str) -> str:
     container = measured.text(key, "container", "name")
     return f"docker {what} {shlex.quote(container)}" if container else ""
-
-
-def _setting(plan: Optional[Mapping[str, Any]], name: str) -> Optional[float]:
-    setting = ((plan or {}).get("homeserver") or {}).get(name)
-    return clean_number(setting.get("value")) if isinstance(setting, Mapping) else None

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Dict
 
 __all__ = ["BETTER", "FAILING", "LESS", "SEE_MORE", "Step", "playbook"]
 
 FAILING, LESS, BETTER, SEE_MORE = range(4)
 """What fails or soon does; what returns memory; what makes it better; what would let one see more."""
+_URGENCIES = ("failing", "memory", "better", "see_more")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Step:
     advice: str = ""
     command: str = ""
     returns: float = 0
+
+    def as_data(self) -> Dict[str, Any]:
+        """Itself as plain values."""
+        return {**asdict(self), "urgency": _URGENCIES[self.urgency], "returns": int(self.returns)}
 
 
 def playbook(name: str, **variables: Any) -> str:
