@@ -16,7 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Optional
 
-__all__ = ["Browser", "Page", "browser", "missing"]
+import pytest
+
+__all__ = ["Browser", "Page", "available", "browser", "missing"]
 
 PROGRAM = "chromium"
 # It must not ask for updates, lists or time by itself: what is requested is the page's doing.
@@ -184,3 +186,15 @@ def _high(descriptor: int) -> int:
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
     os.close(descriptor)
     return moved
+
+
+@contextmanager
+def available() -> Iterator[Browser]:
+    """Run one, or skip the test where there is none; in CI it has to be there."""
+    why = missing()
+    if why and os.environ.get("CI") == "true":
+        pytest.fail(f"a browser is needed in CI: {why}")
+    if why:
+        pytest.skip(f"NO BROWSER, so the page was not looked at: {why}")
+    with browser() as running:
+        yield running
