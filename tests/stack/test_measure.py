@@ -83,9 +83,7 @@ def test_the_terminal_shows_before_and_after(runs: dict[str, Any]) -> None:
     assert (runs["first"].changed, runs["second"].changed) == (2, 3)
 
 
-def test_the_page_is_what_was_measured(
-    stock: Deployment, runs: dict[str, Any], browser: chromium.Browser
-) -> None:
+def test_the_page_is_what_was_measured(stock: Deployment, runs: dict[str, Any], browser: chromium.Browser) -> None:
     path = stock.directory / "memory-report.html"
     assert runs["fetched"].read_bytes() == path.read_bytes()
     page = browser.open(path)
@@ -109,9 +107,7 @@ def test_the_page_is_what_was_measured(
     page.close()
 
 
-def test_the_first_page_has_nothing_to_compare(
-    runs: dict[str, Any], browser: chromium.Browser, tmp_path: Path
-) -> None:
+def test_the_first_page_has_nothing_to_compare(runs: dict[str, Any], browser: chromium.Browser, tmp_path: Path) -> None:
     path = tmp_path / "first.html"
     path.write_text(runs["first page"], encoding="utf-8")
     page = browser.open(path, width=390, dark=True)

@@ -63,7 +63,7 @@ _MEASUREMENT: dict[str, Any] = {
     "host": {
         "ram": 2048 * MIB,
         "total": 2048 * MIB,
-        "available": 1100 * MIB,
+        "available": 1320 * MIB,
         "swap_total": 512 * MIB,
         "swap_used": 0,
         "cpus": 2,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import Measured, added, clean_number
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import Measured, added
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import show_bytes
 
 __all__ = ["EVERYTHING_ELSE", "PAGE_CACHE", "Use", "budget_use", "planned_bytes"]
@@ -66,13 +66,9 @@ def budget_use(measured: Measured, plan: Optional[Mapping[str, Any]]) -> List[Us
 
 def planned_bytes(plan: Optional[Mapping[str, Any]]) -> Dict[str, float]:
     """The budget of a plan by component; empty without one."""
-    rows = (plan or {}).get("budget")
-    found: Dict[str, float] = {}
-    for row in rows if isinstance(rows, list) else ():
-        size = clean_number(row.get("bytes")) if isinstance(row, Mapping) else None
-        if size is not None:
-            found[str(row.get("component"))] = size
-    return found
+    rows = Measured(plan or {}).items("budget")
+    sizes = ((row.text("component"), row.number("bytes")) for row in rows)
+    return {component: size for component, size in sizes if size is not None and size >= 0}
 
 
 def _synapse(measured: Measured, planned: Mapping[str, float]) -> Iterator[Use]:
@@ -136,7 +132,7 @@ def _postgresql(measured: Measured, planned: Mapping[str, float]) -> Iterator[Us
 def _rest(measured: Measured, planned: Mapping[str, float], plan: Optional[Mapping[str, Any]]) -> Iterator[Use]:
     """What else the host holds, and what it has left."""
     total, available = (measured.number("host", name) for name in ("total", "available"))
-    ram = _ram(plan)
+    ram = Measured(plan or {}).number("host", "ram")
     both = measured.together
     given = [planned[name] for name in ("operating_system", "other_services") if name in planned]
     others: Optional[float] = None
@@ -160,7 +156,3 @@ def _rest(measured: Measured, planned: Mapping[str, float], plan: Optional[Mappi
 def _pss(processes: Sequence[Measured]) -> Optional[float]:
     return added(each.number("pss") for each in processes)
 
-
-def _ram(plan: Optional[Mapping[str, Any]]) -> Optional[float]:
-    host = (plan or {}).get("host")
-    return clean_number(host.get("ram")) if isinstance(host, Mapping) else None

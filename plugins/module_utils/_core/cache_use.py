@@ -12,7 +12,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.measured impo
 __all__ = ["FULL", "THRASHES", "CacheUse", "cache_use"]
 
 THRASHES = "thrashes"
-FULL = "full, and good enough"
+FULL = "full, but works"
 _ROOMY = "never full"
 _IDLE = "hardly used"
 

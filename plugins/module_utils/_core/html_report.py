@@ -75,7 +75,7 @@ def _sections(findings: Findings, title: str) -> List[Optional[Markup]]:
                 else "There is no plan.json, so these are the figures without anything to hold them against.",
                 class_="soft",
             ),
-            host_picture(findings.uses, ram=findings.now.number("host", "total")),
+            host_picture(findings.uses),
             use_picture(findings.uses),
             budget_table(findings.uses),
         ),

@@ -72,10 +72,12 @@ tbody th { font-weight: 500; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.group th { padding-top: .9rem; font-weight: 650; }
 tr.part th { padding-left: 1.6rem; }
-td.id, th.id { overflow-wrap: anywhere; min-width: 13rem; }
+td.id, th.id { overflow-wrap: anywhere; min-width: 11rem; }
+#rooms th.id { min-width: 17rem; }
 td.said { min-width: 14rem; color: var(--soft); }
-td.verdict { color: var(--soft); }
+td.verdict { color: var(--soft); white-space: nowrap; }
 .bad, td.bad { color: var(--bad); }
+#compared table { max-width: 46rem; }
 ol.steps { margin: 0; padding-left: 1.4rem; }
 ol.steps > li { margin: 0 0 1rem; }
 ol.steps > li::marker { font-weight: 650; }
@@ -91,7 +93,7 @@ footer { color: var(--soft); font-size: .85rem; margin-top: 1.2rem; }
   .bar svg { grid-column: 1 / -1; grid-row: 2; }
   .axis { margin: 0; }
   section { padding: .9rem .8rem; }
-  td.id, th.id { min-width: 8.5rem; }
+  td.id, th.id, #rooms th.id { min-width: 9rem; }
 }
 @media print {
   :root {
@@ -102,11 +104,12 @@ footer { color: var(--soft); font-size: .85rem; margin-top: 1.2rem; }
   }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   main { max-width: none; padding: 0; }
-  body { font-size: 11px; }
+  html { font-size: 11px; }
+  body { font-size: 1rem; }
   section { border: 0; padding: .4rem 0; }
   tr, .bar, li, .tile { break-inside: avoid; }
   .wide { overflow: visible; }
   th, td { padding: .2rem .3rem; }
-  td.id, th.id, td.said { min-width: 0; }
+  td.id, th.id, td.said, #rooms th.id { min-width: 0; }
 }
 """

@@ -97,7 +97,10 @@ def clean_number(value: Any) -> Optional[float]:
     """A number that can be calculated with; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if math.isfinite(value) else None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def measured_of(data: Any) -> Measured:

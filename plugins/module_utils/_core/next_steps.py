@@ -11,7 +11,7 @@ from typing import Any, Iterator, List, Mapping, Optional, Sequence
 from ansible_collections.synapse.tuning.plugins.module_utils._core import figures
 from ansible_collections.synapse.tuning.plugins.module_utils._core.budget_use import EVERYTHING_ELSE, Use
 from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_use import THRASHES, CacheUse
-from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import Measured, clean_number
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import Measured
 from ansible_collections.synapse.tuning.plugins.module_utils._core.next_steps_rooms import room_steps
 from ansible_collections.synapse.tuning.plugins.module_utils._core.steps import (
     BETTER,
@@ -45,12 +45,11 @@ class _Plan:
 
     def setting(self, name: str) -> Optional[float]:
         """A number of homeserver.yaml's."""
-        setting = ((self.data or {}).get("homeserver") or {}).get(name)
-        return clean_number(setting.get("value")) if isinstance(setting, Mapping) else None
+        return Measured(self.data or {}).number("homeserver", name, "value")
 
     def host(self, name: str) -> Optional[float]:
         """A number that it was made from."""
-        return clean_number(((self.data or {}).get("host") or {}).get(name))
+        return Measured(self.data or {}).number("host", name)
 
     def again(self, **variables: Any) -> str:
         """The command that plans and applies again."""

@@ -44,7 +44,7 @@ def use_picture(uses: Sequence[Use]) -> Optional[Markup]:
     )
 
 
-def host_picture(uses: Sequence[Use], *, ram: Optional[float]) -> Optional[Markup]:
+def host_picture(uses: Sequence[Use]) -> Optional[Markup]:
     """Two bars of the whole RAM: who is planned to hold what, and who holds it; None where neither is known whole."""
     whole = [use for use in uses if not use.part]
     planned = [(use.component, use.label, use.planned or 0) for use in whole]
@@ -52,7 +52,7 @@ def host_picture(uses: Sequence[Use], *, ram: Optional[float]) -> Optional[Marku
     rows = []
     if any(size for _component, _label, size in planned):
         rows.append(_stack("Planned", planned))
-    if ram and all(use.held is not None for use in whole) and whole:
+    if all(use.held is not None for use in whole) and any(use.held for use in whole):
         rows.append(_stack("Now", held))
     if not rows:
         return None

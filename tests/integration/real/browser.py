@@ -89,7 +89,10 @@ class Browser:
         self.call(
             "Emulation.setDeviceMetricsOverride",
             session,
-            **{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=width < 600,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", session, media=media, features=[scheme])
