@@ -17,8 +17,9 @@ __all__ = ["read_kernel_log"]
 _LARGEST = 16384
 
 
-def read_kernel_log(path: str = "/dev/kmsg") -> List[Record]:
+def read_kernel_log(*, root: str = "/") -> List[Record]:
     """The oldest first. Raises SourceError where it may not be read."""
+    path = os.path.join(root, "dev/kmsg")
     booted = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
     found: List[Record] = []
     try:

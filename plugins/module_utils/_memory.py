@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Callable, List, Optional
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import FileProblem, MeasurementError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
+    FileProblem,
+    MeasurementError,
+    SourceError,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import (
     Measurement,
     PostgresqlMemory,
@@ -98,12 +102,20 @@ def measure(request: Request, *, connect: Callable[..., Containers] = Engine, ro
     started = time.monotonic()
     peaks = _Peaks()
     if request.duration > 0:
-        _watch(find_places(request.wanted, {}, connect=engine, root=root), request, peaks)
+        _watch(_find(request, {}, engine, root), request, peaks)
     missing: Missing = {}
-    places = find_places(request.wanted, missing, connect=engine, root=root)
+    places = _find(request, missing, engine, root)
     measured = _read(places, request, peaks, missing, duration=round(time.monotonic() - started, 3))
     previous = attempt(missing, "previous", lambda: _previous(request.previous))
     return measured if previous is None else merge(previous, measured)
+
+
+def _find(request: Request, missing: Missing, connect: Callable[[], Containers], root: str) -> Places:
+    host = None if request.login is None else request.login.host
+    local = host is None or host.startswith(("/", "127.")) or host in ("localhost", "::1")
+    return find_places(
+        request.wanted, missing, connect=connect, logs_in=request.login is not None, local=local, root=root
+    )
 
 
 def _watch(places: Places, request: Request, peaks: _Peaks) -> None:
@@ -114,7 +126,7 @@ def _watch(places: Places, request: Request, peaks: _Peaks) -> None:
         for name, container in (("synapse", places.synapse_here), ("postgresql", places.postgresql_here)):
             held = None if container is None else attempt({}, name, container.held)
             setattr(peaks, name, max(getattr(peaks, name), held or 0))
-        peaks.connections = max(peaks.connections, count_connections(places.of_postgresql()))
+        peaks.connections = max(peaks.connections, count_connections(places.postgresql_titles()))
         time.sleep(max(min(request.interval, end - time.monotonic()), 0))
 
 
@@ -142,7 +154,7 @@ def _read(places: Places, request: Request, peaks: _Peaks, missing: Missing, *, 
     samples = attempt(missing, "metrics", lambda: read_samples_of(places, request.metrics_url, timeout=request.timeout))
     allocator = None if samples is None else jemalloc(samples)
     if samples is not None and allocator is None:
-        missing["jemalloc"] = "Synapse runs without jemalloc, or is not told to show its figures"
+        missing["jemalloc"] = "Synapse runs without jemalloc"
     processes = name_processes(places.engine, found)
     said = attempt(missing, "database", lambda: _ask(places, request))
     return Measurement(
@@ -162,7 +174,8 @@ def _read(places: Places, request: Request, peaks: _Peaks, missing: Missing, *, 
         postgresql=_postgresql_memory(said, of_postgresql, peaks, container=db_inside, shared=shared),
         shm=shm,
         kernel_oom=tuple(
-            attempt(missing, "kernel_log", lambda: oom_kills(read_kernel_log(), places.kernel_names())) or ()
+            attempt(missing, "kernel_log", lambda: oom_kills(read_kernel_log(root=places.root), places.kernel_names()))
+            or ()
         ),
         missing=missing,
     )
@@ -201,7 +214,7 @@ def _ask(places: Places, request: Request) -> Said:
         with _postgresql.connect(request.login) as server:
             return ask(server)
     if places.engine is None or places.postgresql is None:
-        raise FileProblem("PostgreSQL is in no container that can be asked: give login_host, login_user and login_db")
+        raise SourceError("PostgreSQL is in no container that can be asked: give login_host, login_user and login_db")
     return ask(InContainer(places.engine, places.postgresql, request.database))
 
 
@@ -210,7 +223,9 @@ def _shm(places: Places) -> SharedMemory:
         return dev_shm(places.engine, places.postgresql)
     if "postgresql" in places.on_host:
         return host_shm()
-    raise FileProblem("PostgreSQL's container is not known")
+    raise SourceError(
+        "PostgreSQL's container is not known, and PostgreSQL is not known to run on this host without one"
+    )
 
 
 def _note_unread(name: str, what: str, processes: List[Running], missing: Missing) -> None:

@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._cgroups import Cgroup
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import ContainerMemory
 from ansible_collections.synapse.tuning.plugins.module_utils._core.trouble import state_of
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Found
-from ansible_collections.synapse.tuning.plugins.module_utils._procfs import Running, running
+from ansible_collections.synapse.tuning.plugins.module_utils._procfs import Running, commands, running
 
 __all__ = ["ContainerOnHost"]
 
@@ -58,6 +58,10 @@ class ContainerOnHost:
             restarts=int(self.found.details.get("RestartCount") or 0),
             cpu_seconds=self._cgroup.cpu_seconds(),
         )
+
+    def commands(self, wanted: Callable[[Sequence[str]], bool]) -> List[Tuple[str, ...]]:
+        """The command lines of its processes, those that are wanted."""
+        return list(commands(self._cgroup.processes(), wanted, root=self._root).values())
 
     def running(self, wanted: Callable[[Sequence[str]], bool]) -> List[Running]:
         """Its processes whose command line is wanted."""

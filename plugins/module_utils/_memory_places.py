@@ -66,6 +66,12 @@ class Places:
             return self.postgresql_here.running(is_postgresql)
         return self.host_processes(is_postgresql) if "postgresql" in self.on_host else []
 
+    def postgresql_titles(self) -> List[Tuple[str, ...]]:
+        """The command lines of those, which is less to read."""
+        if self.postgresql_here is not None:
+            return self.postgresql_here.commands(is_postgresql)
+        return [each.arguments for each in self.of_postgresql()]
+
     def host_processes(self, wanted: Callable[[Sequence[str]], bool]) -> List[Running]:
         """Those on the host that are in no container."""
         found = running(all_processes(root=self.root), wanted, root=self.root)
@@ -92,60 +98,70 @@ def attempt(missing: Missing, name: str, action: Callable[[], _T]) -> Optional[_
         return None
 
 
-def find_places(wanted: Wanted, missing: Missing, *, connect: Callable[[], Containers], root: str = "/") -> Places:
-    """Find them. Raises nothing: what is not found is named in C(missing)."""
+def find_places(
+    wanted: Wanted,
+    missing: Missing,
+    *,
+    connect: Callable[[], Containers],
+    logs_in: bool = False,
+    local: bool = True,
+    root: str = "/",
+) -> Places:
+    """Find them. Raises nothing: what is not found is named in C(missing).
+
+    logs_in: whether PostgreSQL is asked by a login, and local: whether that is one of this host.
+    """
     in_project = wanted.project_dir is not None
-    in_containers = {
+    inside = {
         "synapse": in_project or wanted.synapse_container is not None,
         "postgresql": in_project or wanted.db_container is not None,
     }
-    on_host = tuple(program for program, inside in in_containers.items() if not inside)
-    for program in on_host:
+    for program in (name for name, each in inside.items() if not each):
         missing[program] = "no container was asked for: give project_dir or the container's name where it has one"
-    engine = attempt(missing, "engine", connect) if any(in_containers.values()) else None
+    engine = attempt(missing, "engine", connect) if any(inside.values()) else None
     there = None if engine is None else attempt(missing, "engine", engine.all)
     if there is None:
-        for program, inside in in_containers.items():
-            if inside:
-                missing[program] = missing["engine"]
-        return Places(engine=None, on_host=on_host, root=root)
-    synapse = database = None
-    if in_containers["synapse"]:
-        synapse = attempt(
-            missing,
-            "synapse",
-            lambda: find_synapse(
-                there,
-                name=wanted.synapse_container,
-                project_dir=wanted.project_dir,
-                service=wanted.synapse_service,
-            ),
-        )
-    if in_containers["postgresql"]:
-        database = attempt(
-            missing,
-            "postgresql",
-            lambda: find_database(
-                there,
-                name=wanted.db_container,
-                project_dir=wanted.project_dir,
-                service=wanted.db_service,
-                synapse_service=wanted.synapse_service,
-            ),
-        )
-    workers = [] if synapse is None else find_workers(there, synapse)
+        missing.update({program: missing["engine"] for program, each in inside.items() if each})
+    synapse = _synapse(there, wanted, missing) if there is not None and inside["synapse"] else None
+    database = _database(there, wanted, missing) if there is not None and inside["postgresql"] else None
+    # A project may well have its database beside it on the host.
+    beside = there is not None and database is None and logs_in and not (wanted.db_container or wanted.db_service)
+    on_host = {"synapse": not inside["synapse"], "postgresql": local and (beside or not inside["postgresql"])}
+    workers = find_workers(there, synapse) if there and synapse else []
     workers_here = [attempt(missing, f"worker {each.name}", lambda one=each: _here(one, root)) for each in workers]
     return Places(
-        engine=engine,
-        all=tuple(there),
+        engine=None if there is None else engine,
+        all=tuple(there or ()),
         synapse=synapse,
         postgresql=database,
         synapse_here=None if synapse is None else attempt(missing, "synapse", lambda: _here(synapse, root)),
         postgresql_here=None if database is None else attempt(missing, "postgresql", lambda: _here(database, root)),
         workers_here=tuple(each for each in workers_here if each is not None),
-        on_host=on_host,
+        on_host=tuple(program for program, each in on_host.items() if each),
         root=root,
     )
+
+
+def _synapse(there: Sequence[Found], wanted: Wanted, missing: Missing) -> Optional[Found]:
+    def find() -> Found:
+        return find_synapse(
+            there, name=wanted.synapse_container, project_dir=wanted.project_dir, service=wanted.synapse_service
+        )
+
+    return attempt(missing, "synapse", find)
+
+
+def _database(there: Sequence[Found], wanted: Wanted, missing: Missing) -> Optional[Found]:
+    def find() -> Found:
+        return find_database(
+            there,
+            name=wanted.db_container,
+            project_dir=wanted.project_dir,
+            service=wanted.db_service,
+            synapse_service=wanted.synapse_service,
+        )
+
+    return attempt(missing, "postgresql", find)
 
 
 def _here(container: Found, root: str) -> ContainerOnHost:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Autovacuum, Backend, TableVacuum
@@ -17,7 +17,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_proces
 from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import Server
 from ansible_collections.synapse.tuning.plugins.module_utils._procfs import Running
 
-__all__ = ["Said", "ask", "backends", "count_connections"]
+__all__ = ["CLIENT", "Said", "ask", "backends", "count_connections"]
 
 CLIENT = "client backend"
 _MOMENT = "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'"
@@ -104,9 +104,9 @@ def backends(said: Optional[Said], processes: Sequence[Running]) -> Tuple[Backen
     return tuple(sorted(found, key=lambda each: each.pid))
 
 
-def count_connections(processes: Sequence[Running]) -> int:
+def count_connections(titles: Iterable[Sequence[str]]) -> int:
     """How many clients there are by the processes' titles, which asks PostgreSQL nothing."""
-    return sum(postgresql_kind(each.arguments) == CLIENT for each in processes)
+    return sum(postgresql_kind(each) == CLIENT for each in titles)
 
 
 def _backend(session: Mapping[str, Any], process: Optional[Running]) -> Backend:

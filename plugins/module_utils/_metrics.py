@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import urllib.parse
 import urllib.request
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
@@ -69,8 +70,11 @@ def metrics_of(samples: Samples) -> Metrics:
     for labels, _value in samples.get(_BUILD_INFO, ()):
         # A checkout adds its commit: "1.163.2 (b=develop,abcdef)".
         version = labels.get("version", "").partition(" ")[0] or None
-    sizes = {labels.get("name", ""): int(value) for labels, value in samples.get(_MAX_SIZE, ())}
-    return Metrics(version=version, cache_sizes=sizes)
+    sizes = {labels.get("name", ""): value for labels, value in samples.get(_MAX_SIZE, ())}
+    # One without a bound has no size that could be compared.
+    return Metrics(
+        version=version, cache_sizes={name: int(each) for name, each in sizes.items() if math.isfinite(each)}
+    )
 
 
 def _samples(families: Iterable[Any]) -> Samples:

@@ -12,7 +12,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils import _host
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import HostMemory
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_process import Figures, process_figures
 
-__all__ = ["Running", "all_processes", "host_memory", "running"]
+__all__ = ["Running", "all_processes", "commands", "host_memory", "running"]
 
 _KIB = 1024
 
@@ -31,19 +31,29 @@ def all_processes(*, root: str = "/") -> List[int]:
     return sorted(int(name) for name in os.listdir(os.path.join(root, "proc")) if name.isdigit())
 
 
-def running(pids: Iterable[int], wanted: Callable[[Sequence[str]], bool], *, root: str = "/") -> List[Running]:
-    """Those of the processes whose command line is wanted. What may not be read of them is None."""
-    found = []
-    uptime = _text(root, "proc/uptime")
+def commands(
+    pids: Iterable[int], wanted: Callable[[Sequence[str]], bool], *, root: str = "/"
+) -> Dict[int, Tuple[str, ...]]:
+    """The command lines of those processes whose is wanted, by their numbers."""
+    found = {}
     for pid in pids:
         # Some write theirs anew, as one text, and leave zeros behind it.
         arguments = tuple(_text(root, f"proc/{pid}/cmdline").rstrip("\0 ").split("\0"))
-        if arguments == ("",) or not wanted(arguments):
-            continue
+        if arguments != ("",) and wanted(arguments):
+            found[pid] = arguments
+    return found
+
+
+def running(pids: Iterable[int], wanted: Callable[[Sequence[str]], bool], *, root: str = "/") -> List[Running]:
+    """Those of the processes whose command line is wanted. What may not be read of them is None."""
+    found = []
+    host = {"uptime": _text(root, "proc/uptime")}
+    for pid, arguments in commands(pids, wanted, root=root).items():
         texts = {name: _text(root, f"proc/{pid}/{name}") for name in ("status", "smaps_rollup", "stat")}
-        if texts["status"]:
-            ticks = os.sysconf("SC_CLK_TCK")
-            found.append(Running(pid, arguments, process_figures({**texts, "uptime": uptime}, ticks=ticks)))
+        figures = process_figures({**texts, **host}, ticks=os.sysconf("SC_CLK_TCK"))
+        # One that has ended meanwhile holds nothing.
+        if figures.rss is not None:
+            found.append(Running(pid, arguments, figures))
     return found
 
 

@@ -21,77 +21,32 @@ description:
     M(synapse.tuning.homeserver_file) keeps beside it tells what Synapse had read.
   - A source that can't be read makes its levers V(unknown), and says what is missing. It is never an error.
   - Changes nothing.
+extends_documentation_fragment:
+  - synapse.tuning.running
 options:
   plan:
     description:
       - The plan that M(synapse.tuning.plan_info) returns.
       - Without it no lever is judged; RV(restarts), RV(missing) and RV(project) are there all the same.
     type: dict
-  project_dir:
-    description:
-      - The directory of the Compose project. Its containers are found by their labels.
-    type: path
-  synapse_service:
-    description:
-      - The service that runs Synapse's main process, where its image does not tell.
-    type: str
-  db_service:
-    description:
-      - The service that runs Synapse's PostgreSQL, where its image and what Synapse depends on do not tell.
-    type: str
-  synapse_container:
-    description:
-      - Synapse's container by its name, for those that Compose has not made. Wins over O(project_dir).
-    type: str
-  db_container:
-    description:
-      - PostgreSQL's container by its name, for those that Compose has not made. Wins over O(project_dir).
-    type: str
-  docker_host:
-    description:
-      - The Docker Engine's address, such as V(unix:///var/run/docker.sock).
-      - The default is what E(DOCKER_HOST) says, and else the local engine.
-    type: str
   metrics_url:
     description:
       - Where Synapse's metrics are, as the host reaches them, such as V(http://127.0.0.1:9000/_synapse/metrics).
       - Without it they are asked for inside Synapse's container, where its configuration says they are.
       - Synapse has them with C(enable_metrics) and a listener of type C(metrics). Without them the cache levers are
         V(unknown).
-    type: str
-  login_host:
-    description:
-      - The host, or the directory of the socket, of PostgreSQL.
-      - Without O(login_host), O(login_user) and O(login_port) PostgreSQL is asked by C(psql) in its container, as
-        E(POSTGRES_USER) over its socket, which needs no password with the official image.
-    type: str
-  login_port:
-    description:
-      - The port of PostgreSQL.
-    type: int
   login_user:
     description:
       - The role to log in as. What the configuration files hold is shown to superusers only.
-    type: str
-  login_password:
-    description:
-      - Its password.
-    type: str
   login_db:
     description:
       - The database to log in to. The default is V(postgres), and in the container the one that it was made with.
       - Options of tables can be read in Synapse's database only.
-    type: str
   cron_file:
     description:
       - The file in C(/etc/cron.d) that runs the compressor, or its timer of systemd, a file whose name ends with C(.timer).
       - The levers of the compressor are left out where this is not given.
     type: path
-  timeout:
-    description:
-      - Seconds to wait for each answer.
-    type: int
-    default: 30
   fail_on_difference:
     description:
       - Fail, naming the levers, where any is known not to be in effect. V(unknown) ones are warned of.
@@ -338,27 +293,17 @@ from ansible_collections.synapse.tuning.plugins.module_utils import _effective
 from ansible_collections.synapse.tuning.plugins.module_utils._core import effective
 from ansible_collections.synapse.tuning.plugins.module_utils._core.due import due_of_synapse
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
-from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._running_options import RUNNING_ARGUMENTS, running_login
 
 
 def request_of(params):
     """The options as a request."""
-    login = None
-    if any(params[name] is not None for name in ("login_host", "login_port", "login_user")):
-        login = Login(
-            host=params["login_host"],
-            port=params["login_port"],
-            user=params["login_user"],
-            password=params["login_password"],
-            database=params["login_db"] or "postgres",
-            connect_timeout=params["timeout"],
-        )
     names = ("synapse_service", "db_service", "synapse_container", "db_container", "docker_host")
     return _effective.Request(
         plan=params["plan"],
         project_dir=params["project_dir"],
         metrics_url=params["metrics_url"],
-        login=login,
+        login=running_login(params),
         database=params["login_db"],
         cron_file=params["cron_file"],
         timeout=params["timeout"],
@@ -381,21 +326,9 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "plan": {"type": "dict"},
-            "project_dir": {"type": "path"},
-            "synapse_service": {"type": "str"},
-            "db_service": {"type": "str"},
-            "synapse_container": {"type": "str"},
-            "db_container": {"type": "str"},
-            "docker_host": {"type": "str"},
-            "metrics_url": {"type": "str"},
-            "login_host": {"type": "str"},
-            "login_port": {"type": "int"},
-            "login_user": {"type": "str"},
-            "login_password": {"type": "str", "no_log": True},
-            "login_db": {"type": "str"},
             "cron_file": {"type": "path"},
-            "timeout": {"type": "int", "default": 30},
             "fail_on_difference": {"type": "bool", "default": False},
+            **RUNNING_ARGUMENTS,
         },
         supports_check_mode=True,
     )

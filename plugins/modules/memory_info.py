@@ -17,66 +17,29 @@ description:
     2), procfs, Synapse's metrics, PostgreSQL's statistics and the kernel's log.
   - A source that can't be read is named in RV(missing), and its figures are null. It is never an error.
   - Changes nothing.
+extends_documentation_fragment:
+  - synapse.tuning.running
 options:
   project_dir:
     description:
-      - The directory of the Compose project. Its containers are found by their labels. Workers that are services of it are
-        found, too.
-      - Without this, O(synapse_container) and O(db_container) Synapse and PostgreSQL are taken for services of the host, and
-        found by their processes.
-    type: path
-  synapse_service:
-    description:
-      - The service that runs Synapse's main process, where its image does not tell.
-    type: str
-  db_service:
-    description:
-      - The service that runs Synapse's PostgreSQL, where its image and what Synapse depends on do not tell.
-    type: str
-  synapse_container:
-    description:
-      - Synapse's container by its name, for those that Compose has not made. Wins over O(project_dir).
-    type: str
-  db_container:
-    description:
-      - PostgreSQL's container by its name, for those that Compose has not made. Wins over O(project_dir).
-    type: str
-  docker_host:
-    description:
-      - The Docker Engine's address, such as V(unix:///var/run/docker.sock).
-      - The default is what E(DOCKER_HOST) says, and else the local engine.
-    type: str
+      - The directory of the Compose project. Its containers are found by their labels, those of workers included.
+      - Where neither this nor O(synapse_container) is given, Synapse is taken for a service of the host and found by its
+        processes, and so is PostgreSQL where neither this nor O(db_container) is, or where the project has none and
+        O(login_host) is the host itself.
   metrics_url:
     description:
       - Where Synapse's metrics are, as the host reaches them, such as V(http://127.0.0.1:9000/_synapse/metrics).
       - Without it they are asked for at the container's address, and else inside it, where Synapse's configuration says they
         are.
       - Synapse has them with C(enable_metrics) and a listener of type C(metrics).
-    type: str
-  login_host:
-    description:
-      - The host, or the directory of the socket, of PostgreSQL.
-      - Without O(login_host), O(login_user) and O(login_port) PostgreSQL is asked by C(psql) in its container, as
-        E(POSTGRES_USER) over its socket, which needs no password with the official image.
-    type: str
-  login_port:
-    description:
-      - The port of PostgreSQL.
-    type: int
   login_user:
     description:
       - The role to log in as. One that is neither a superuser nor a member of C(pg_monitor) is not told what others'
         connections do.
-    type: str
-  login_password:
-    description:
-      - Its password.
-    type: str
   login_db:
     description:
-      - The database to log in to, which should be Synapse's, as its cache hits, temporary files, dead rows and size are
-        those of this database. The default is V(postgres), and in the container the one that it was made with.
-    type: str
+      - The database to log in to, which should be Synapse's, as cache hits, temporary files, dead rows and size are those of
+        this database. The default is V(postgres), and in the container the one that it was made with.
   duration:
     description:
       - Seconds in which to take further samples, every O(interval) seconds, for the peaks. V(0) takes one sample.
@@ -94,11 +57,6 @@ options:
       - A peak of memory is carried on while the container's limit is what it was then, and that of connections while
         C(max_connections) is. Samples and duration are added up.
     type: path
-  timeout:
-    description:
-      - Seconds to wait for each answer.
-    type: int
-    default: 30
 attributes:
   check_mode:
     support: full
@@ -227,7 +185,9 @@ measurement:
               description: Processes that were killed for want of memory, since it was started.
               type: int
             limit_hits:
-              description: How often it has reached its limit since.
+              description:
+                - How often it has reached its limit since. Cgroups of version 1 may not count it where the limit of memory
+                  with swap is the same.
               type: int
             restarts:
               description: How often the engine has started it again after it had ended.
@@ -356,26 +316,16 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.synapse.tuning.plugins.module_utils import _memory
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_table import memory_table
 from ansible_collections.synapse.tuning.plugins.module_utils._memory_places import Wanted
-from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._running_options import RUNNING_ARGUMENTS, running_login
 
 
 def request_of(params):
     """The options as a request."""
-    login = None
-    if any(params[name] is not None for name in ("login_host", "login_port", "login_user")):
-        login = Login(
-            host=params["login_host"],
-            port=params["login_port"],
-            user=params["login_user"],
-            password=params["login_password"],
-            database=params["login_db"] or "postgres",
-            connect_timeout=params["timeout"],
-        )
     wanted = ("project_dir", "synapse_service", "db_service", "synapse_container", "db_container")
     names = ("docker_host", "metrics_url", "duration", "interval", "previous", "timeout")
     return _memory.Request(
         wanted=Wanted(**{name: params[name] for name in wanted}),
-        login=login,
+        login=running_login(params),
         database=params["login_db"],
         **{name: params[name] for name in names},
     )
@@ -385,22 +335,10 @@ def main():
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "project_dir": {"type": "path"},
-            "synapse_service": {"type": "str"},
-            "db_service": {"type": "str"},
-            "synapse_container": {"type": "str"},
-            "db_container": {"type": "str"},
-            "docker_host": {"type": "str"},
-            "metrics_url": {"type": "str"},
-            "login_host": {"type": "str"},
-            "login_port": {"type": "int"},
-            "login_user": {"type": "str"},
-            "login_password": {"type": "str", "no_log": True},
-            "login_db": {"type": "str"},
             "duration": {"type": "float", "default": 0},
             "interval": {"type": "float", "default": 1},
             "previous": {"type": "path"},
-            "timeout": {"type": "int", "default": 30},
+            **RUNNING_ARGUMENTS,
         },
         supports_check_mode=True,
     )

@@ -19,6 +19,7 @@ FILES: Dict[int, Dict[str, str]] = {
         "peak": "memory.max_usage_in_bytes",
         "limit": "memory.limit_in_bytes",
         "limit_hits": "memory.failcnt",
+        "swap_limit_hits": "memory.memsw.failcnt",
         "events": "memory.oom_control",
     },
     2: {
@@ -63,7 +64,9 @@ def cgroup_memory(version: int, texts: Mapping[str, str]) -> Optional[CgroupMemo
         # With those below it, as a container may have made some.
         stat = {name[len("total_") :]: figure for name, figure in stat.items() if name.startswith("total_")} or stat
         held = sum(stat.get(name, 0) for name in ("active_anon", "inactive_anon", "unevictable"))
-        swap, limit_hits = stat.get("swap"), _number(texts.get("limit_hits"))
+        # Of memory with swap where that limit is as low, as then it is reached first.
+        hits = [_number(texts.get(name)) for name in ("limit_hits", "swap_limit_hits")]
+        swap, limit_hits = stat.get("swap"), None if hits[0] is None else hits[0] + (hits[1] or 0)
     else:
         held = stat.get("anon", 0) + stat.get("shmem", 0)
         swap, limit_hits = _number(texts.get("swap")), events.get("max")
