@@ -146,7 +146,8 @@ def test_the_page_is_written_once(written: dict[str, Any]) -> None:
     assert [each["changed"] for each in (checked, first, again, bare, only_text)] == [True, True, False, True, False]
     page = (written["folder"] / "whole.html").read_text("utf-8")
     assert stat.S_IMODE((written["folder"] / "whole.html").stat().st_mode) == 0o600
-    said = f"Measured at 2026-11-28 16:40:59 UTC. {len(page.encode()):,} bytes\n"
+    said = "Measured at 2026-11-28 16:40:59 UTC, once: what was held at most is what is held now."
+    said += f" {len(page.encode()):,} bytes\n"
     assert (first["diff"]["before"], first["diff"]["after"]) == ("", said)
     assert again["diff"]["before"] == again["diff"]["after"] == said
     assert (no_directory["failed"], broken["failed"]) == (True, True)

@@ -155,4 +155,3 @@ def _rest(measured: Measured, planned: Mapping[str, float], plan: Optional[Mappi
 
 def _pss(processes: Sequence[Measured]) -> Optional[float]:
     return added(each.number("pss") for each in processes)
-

@@ -113,6 +113,8 @@ def _heading(findings: Findings, title: str) -> Markup:
     how = f"Measured at {figures.moment(now.text('taken_at'))}"
     if samples and samples > 1:
         how += f"; what was held at most is the highest of {figures.noun(samples, 'sample')}"
+    else:
+        how += ", once: what was held at most is what is held now"
     return element(
         "header",
         element("h1", title),

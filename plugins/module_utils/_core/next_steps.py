@@ -98,7 +98,8 @@ def _kills(measured: Measured, plan: _Plan) -> Iterator[Step]:
             yield Step(
                 FAILING,
                 f"{name} was killed for memory {figures.noun(kills, 'time')}",
-                f"Its limit is {show_bytes(int(limit))}." if limit else "It has no limit: the whole host ran out.",
+                (f"Its limit is {show_bytes(int(limit))}." if limit else "It has no limit: the whole host ran out.")
+                + (f" The kernel's log: {lines[0]}" if lines else ""),
                 "Give the host more RAM, or plan with fewer other services and lighter rooms; plan again for what it needs.",
                 plan.again(),
             )
