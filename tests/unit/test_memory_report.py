@@ -318,7 +318,7 @@ def test_where_nothing_is_wrong_it_says_so() -> None:
         ({"synapse__container__oom_kills": 2}, "Synapse was killed for memory 2 times", "Its limit is 1 GiB"),
         ({"kernel_oom": ["Killed python"]}, "The kernel's log has 1 kill for memory", "Killed python"),
         ({"postgresql__container__held_peak": 470 * MIB}, "PostgreSQL is near its limit", "470 MiB of 512 MiB (92 %)"),
-        ({"synapse__container__limit": None}, "Synapse has no limit", "It holds 300 MiB"),
+        ({"synapse__container__limit": None}, "Synapse has no limit", "Held: Synapse 300 MiB."),
         ({"host__available": 90 * MIB}, "The host has hardly any memory left", "90 MiB of 2 GiB"),
         ({"postgresql__shared": 300 * MIB}, "PostgreSQL's shared memory: more than planned", "300 MiB are held"),
         ({"host__available": 900 * MIB}, "Other services hold more than the plan knows of", "668 MiB are held"),

@@ -27,18 +27,16 @@ def budget_table(uses: Sequence[Use]) -> Optional[Markup]:
     """The numbers of the picture."""
     if not uses:
         return None
-    rows = [
-        _row(
-            (use.label, "id"),
-            *_numbers(*(figures.mib(size) for size in (use.planned, use.held, use.peak, use.limit))),
-            (figures.percent(use.held, use.planned) if use.bounded else "", "number bad" if use.over else "number"),
-            (use.note, "said"),
-            class_="part" if use.part else None,
-        )
-        for use in uses
-    ]
-    numbers = ("planned", "held", "at most", "limit", "of planned")
-    return _table("The same in figures, MiB", [("part", "id"), *_heads(numbers), ("", "said")], rows)
+    has_plan = any(use.planned is not None for use in uses)
+    rows = []
+    for use in uses:
+        cells = _numbers(*(figures.mib(size) for size in (use.held, use.peak, use.limit)))
+        if has_plan:
+            share = figures.percent(use.held, use.planned) if use.bounded else ""
+            cells = [*_numbers(figures.mib(use.planned)), *cells, (share, "number bad" if use.over else "number")]
+        rows.append(_row((use.label, "id"), *cells, (use.note, "said"), class_="part" if use.part else None))
+    titles = ("planned", "held", "at most", "limit", "of planned") if has_plan else ("held", "at most", "limit")
+    return _table("The same in figures, MiB", [("part", "id"), *_heads(titles), ("", "said")], rows)
 
 
 def comparison_table(lines: Sequence[Compared], *, has_before: bool) -> Markup:

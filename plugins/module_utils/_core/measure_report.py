@@ -63,15 +63,14 @@ def _compared(findings: Findings) -> Iterator[str]:
 
 def _budget(findings: Findings) -> Iterator[str]:
     yield "BUDGET AGAINST USE, MiB" if findings.plan is not None else "USE, MiB (there is no plan to hold it against)"
-    rows = [
-        (
-            ("- " if use.part else "") + use.label,
-            *(figures.mib(size) for size in (use.planned, use.held, use.peak, use.limit)),
-            figures.percent(use.held, use.planned) if use.bounded else "",
-        )
-        for use in findings.uses
-    ]
-    yield from table(_BUDGET, rows, width=WIDTH)
+    has_plan = any(use.planned is not None for use in findings.uses)
+    rows: List[Sequence[str]] = []
+    for use in findings.uses:
+        held = [figures.mib(size) for size in (use.held, use.peak, use.limit)]
+        if has_plan:
+            held = [figures.mib(use.planned), *held, figures.percent(use.held, use.planned) if use.bounded else ""]
+        rows.append((("- " if use.part else "") + use.label, *held))
+    yield from table(_BUDGET if has_plan else (_BUDGET[0], *_BUDGET[2:5]), rows, width=WIDTH)
 
 
 def _next(findings: Findings) -> Iterator[str]:

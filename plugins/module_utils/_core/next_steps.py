@@ -70,6 +70,7 @@ def next_steps(
     found = [
         *_kills(measured, known),
         *_limits(measured, known),
+        *_no_limits(measured, known),
         *_host(measured, known),
         *_budget(uses, known),
         *_swap(measured),
@@ -126,14 +127,27 @@ def _limits(measured: Measured, plan: _Plan) -> Iterator[Step]:
                 "Plan again: the plan moves memory to it, or says what doesn't fit.",
                 plan.again(),
             )
-        elif not limit and now is not None and measured.number(key, "container", "current") is not None:
-            yield Step(
-                BETTER,
-                f"{name} has no limit",
-                f"It holds {show_bytes(int(now))}. If it grows without end, the kernel picks what it kills on the host.",
-                "The plan sets a limit.",
-                plan.again(),
-            )
+
+
+def _no_limits(measured: Measured, plan: _Plan) -> Iterator[Step]:
+    names = [
+        name
+        for key, name in _NAMES
+        if not measured.number(key, "container", "limit") and measured.number(key, "container", "current") is not None
+    ]
+    if names:
+        yield Step(
+            BETTER,
+            f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'} no limit",
+            f"Held: {', '.join(f'{name} {_size(getattr(measured, key))}' for key, name in _NAMES if name in names)}."
+            " What grows without end makes the kernel pick what it kills on the host.",
+            "The plan sets limits.",
+            plan.again(),
+        )
+
+
+def _size(size: Optional[float]) -> str:
+    return figures.UNKNOWN if size is None else show_bytes(int(size))
 
 
 def _host(measured: Measured, plan: _Plan) -> Iterator[Step]:
