@@ -287,6 +287,14 @@ def test_a_plan_for_a_part_of_the_host_is_not_held_against_all_of_it() -> None:
     assert use["operating_system"].note == "not comparable: the plan is for 2 GiB, this host has 8 GiB"
 
 
+def test_a_container_without_a_limit_has_none() -> None:
+    found = findings(sample_measurement(taken_at=LATER, synapse__container__limit=None), before=sample_measurement())
+    text = "\n".join(measure_report(found))
+    assert re.search(r"limit +1,024 +none +MiB", text)
+    assert re.search(r"^Synapse +1,024 +300 +420 +none +29 %$", text, re.MULTILINE)
+    assert "inf" not in re.sub("[a-z]inf|inf[a-z]", "", Page(html_report(found)).text)
+
+
 # --- caches -------------------------------------------------------------------------------------
 
 

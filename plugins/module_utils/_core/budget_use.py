@@ -29,7 +29,7 @@ class Use:
         planned: what the plan gives it.
         held: what it holds now.
         peak: the most that it was seen to hold.
-        limit: where its container is killed.
+        limit: where its container is killed, infinite for nowhere.
         note: what to know of these figures, empty for nothing.
         part: whether it is a part of the row before.
         bounded: whether more than planned is too much; of the page cache it is not.
@@ -44,6 +44,11 @@ class Use:
     note: str = ""
     part: bool = False
     bounded: bool = True
+
+    @property
+    def is_contained(self) -> bool:
+        """Whether it is a container, so that a peak and a limit could be known."""
+        return not self.part and self.component not in (EVERYTHING_ELSE, PAGE_CACHE)
 
     @property
     def over(self) -> float:
@@ -74,7 +79,7 @@ def planned_bytes(plan: Optional[Mapping[str, Any]]) -> Dict[str, float]:
 def _synapse(measured: Measured, planned: Mapping[str, float]) -> Iterator[Use]:
     container = ("synapse", "container")
     processes = measured.items("synapse", "processes")
-    limit = measured.number(*container, "limit")
+    limit = measured.limit("synapse")
     if "synapse_workers" not in planned:
         yield Use(
             "synapse",
@@ -107,7 +112,7 @@ def _postgresql(measured: Measured, planned: Mapping[str, float]) -> Iterator[Us
         sum(mine.values()) if mine else None,
         measured.postgresql,
         measured.number(*container, "held_peak"),
-        measured.number(*container, "limit"),
+        measured.limit("postgresql"),
     )
     parts: Sequence[Tuple[str, str, Optional[float], str]] = (
         ("shared", "shared memory", measured.number("postgresql", "shared"), ""),

@@ -83,7 +83,7 @@ def _lines() -> Iterator[Tuple[str, str, str, _Figure]]:
     yield "Synapse", "holds", "MiB", lambda measured: measured.synapse
     yield "Synapse", "held at most", "MiB", at("synapse", "container", "held_peak")
     yield "Synapse", "with the file cache in use", "MiB", at("synapse", "container", "working_set")
-    yield "Synapse", "limit", "MiB", at("synapse", "container", "limit")
+    yield "Synapse", "limit", "MiB", lambda measured: measured.limit("synapse")
     yield "Synapse", "its allocator: allocated", "MiB", at("synapse", "jemalloc", "allocated")
     yield "Synapse", "its allocator: resident", "MiB", at("synapse", "jemalloc", "resident")
     yield "Synapse", "swapped out", "MiB", at("synapse", "container", "swap")
@@ -91,7 +91,7 @@ def _lines() -> Iterator[Tuple[str, str, str, _Figure]]:
     yield "Synapse", "running for", "time", at("synapse", "uptime")
     yield "PostgreSQL", "holds", "MiB", lambda measured: measured.postgresql
     yield "PostgreSQL", "held at most", "MiB", at("postgresql", "container", "held_peak")
-    yield "PostgreSQL", "limit", "MiB", at("postgresql", "container", "limit")
+    yield "PostgreSQL", "limit", "MiB", lambda measured: measured.limit("postgresql")
     yield "PostgreSQL", "shared memory", "MiB", at("postgresql", "shared")
     yield "PostgreSQL", "backends, their own", "MiB", lambda measured: Measured.own(measured.clients)
     yield "PostgreSQL", "backends of connections", "number", lambda measured: _length(measured.clients)

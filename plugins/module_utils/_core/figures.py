@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from typing import List, Optional
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import MIB
@@ -15,16 +16,18 @@ UNKNOWN = "?"
 
 
 def mib(size: Optional[float]) -> str:
-    """Bytes in MiB, without the unit: C(12.3), C(1,024)."""
+    """Bytes in MiB, without the unit: C(12.3), C(1,024); a limit that is infinite is C(none)."""
     if size is None:
         return UNKNOWN
+    if size == math.inf:
+        return "none"
     number = size / MIB
     return f"{number:,.0f}" if abs(number) >= 99.95 else f"{number:,.1f}"
 
 
 def difference(before: Optional[float], now: Optional[float]) -> str:
     """How many MiB more or less: C(+12.3), C(−1,024); empty where that is not known."""
-    if before is None or now is None:
+    if before is None or now is None or math.inf in (before, now):
         return ""
     shown = mib(abs(now - before))
     if shown == "0.0":

@@ -193,7 +193,8 @@ def _tile(label: str, figure: str, detail: str, mood: str = "") -> Markup:
 def _steps(steps: Sequence[Step]) -> Markup:
     if not steps:
         return element(
-            "p", "Nothing: nothing fails, all parts are within their budget, and no lever would return memory."
+            "p",
+            "Nothing: nothing fails, all parts are within their budget, and no lever that these figures show would return memory.",
         )
     return element("ol", *map(_step, steps), class_="steps")
 

@@ -30,7 +30,8 @@ def budget_table(uses: Sequence[Use]) -> Optional[Markup]:
     has_plan = any(use.planned is not None for use in uses)
     rows = []
     for use in uses:
-        cells = _numbers(*(figures.mib(size) for size in (use.held, use.peak, use.limit)))
+        bounds = [figures.mib(size) if use.is_contained else "" for size in (use.peak, use.limit)]
+        cells = _numbers(figures.mib(use.held), *bounds)
         if has_plan:
             share = figures.percent(use.held, use.planned) if use.bounded else ""
             cells = [*_numbers(figures.mib(use.planned)), *cells, (share, "number bad" if use.over else "number")]
@@ -72,11 +73,7 @@ def cache_section(findings: Findings) -> List[Markup]:
     if not caches:
         return [element("p", "Not known: Synapse's metrics could not be read.", class_="soft")]
     thrashing = [cache for cache in caches if cache.verdict == THRASHES]
-    told = (
-        f"{figures.noun(len(thrashing), 'cache thrashes', 'caches thrash')}."
-        if thrashing
-        else "No cache thrashes: a larger cache factor would return nothing."
-    )
+    told = f"{figures.noun(len(thrashing), 'cache thrashes', 'caches thrash')}." if thrashing else "No cache thrashes."
     parts = [element("p", f"{told} Caches take memory only as far as they are filled.", class_="soft")]
     has_bytes = any(cache.bytes is not None for cache in caches)
     shown = caches[: max(_MOST_CACHES, len(thrashing))]

@@ -66,7 +66,8 @@ def _budget(findings: Findings) -> Iterator[str]:
     has_plan = any(use.planned is not None for use in findings.uses)
     rows: List[Sequence[str]] = []
     for use in findings.uses:
-        held = [figures.mib(size) for size in (use.held, use.peak, use.limit)]
+        bounds = [figures.mib(size) if use.is_contained else "" for size in (use.peak, use.limit)]
+        held = [figures.mib(use.held), *bounds]
         if has_plan:
             held = [figures.mib(use.planned), *held, figures.percent(use.held, use.planned) if use.bounded else ""]
         rows.append((("- " if use.part else "") + use.label, *held))
@@ -77,7 +78,8 @@ def _next(findings: Findings) -> Iterator[str]:
     yield "WHAT TO DO NEXT"
     if not findings.steps:
         yield from paragraph(
-            "nothing: nothing fails, all parts are within their budget, and no lever would return memory", width=WIDTH
+            "nothing: nothing fails, all parts are within their budget, and no lever that these figures show would return memory",
+            width=WIDTH,
         )
     for number, step in enumerate(findings.steps, 1):
         returns = f" (returns about {figures.mib(step.returns)} MiB)" if step.returns else ""

@@ -76,6 +76,13 @@ class Measured:
         parts = [each for each in (self.synapse, self.postgresql) if each is not None]
         return sum(parts) if parts else None
 
+    def limit(self, key: str) -> Optional[float]:
+        """Where the container of C(synapse) or C(postgresql) is killed, infinite for nowhere; None for not known."""
+        if self.number(key, "container", "current") is None:
+            return None
+        found = self.number(key, "container", "limit")
+        return math.inf if found is None else found
+
     @property
     def clients(self) -> List[Measured]:
         """The backends of PostgreSQL that serve connections."""

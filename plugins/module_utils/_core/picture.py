@@ -7,6 +7,7 @@ A bar's drawing is stretched to the width that there is: shapes are in thousandt
 
 from __future__ import annotations
 
+import math
 from typing import List, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import figures
@@ -114,7 +115,7 @@ def _row(use: Use, scale: float) -> Markup:
     if use.peak is not None:
         told.append(f"{figures.mib(use.peak)} MiB at most")
         shapes.append(_line("peak", use.peak, scale))
-    if use.limit is not None:
+    if use.limit is not None and use.limit < math.inf:
         told.append(f"limit {figures.mib(use.limit)} MiB")
         shapes.append(_line("limit", use.limit, scale))
     return element(
@@ -162,7 +163,7 @@ def _line(kind: str, size: float, scale: float) -> Markup:
 
 
 def _sizes(use: Use) -> List[float]:
-    return [size for size in (use.planned, use.held, use.peak, use.limit) if size is not None]
+    return [size for size in (use.planned, use.held, use.peak, use.limit) if size is not None and size < math.inf]
 
 
 def _shade(component: str) -> str:
