@@ -17,21 +17,23 @@ WIDTH = 100
 
 _COMPARED = (
     Column("part", limit=11),
-    Column("figure"),
+    Column("figure", limit=28),
     Column("before", limit=12, right=True),
     Column("now", limit=12, right=True),
     Column("difference", limit=10, right=True),
-    Column("unit", limit=4),
+    Column("unit"),
 )
 _FIRST = (_COMPARED[0], _COMPARED[1], _COMPARED[3], _COMPARED[5])
 _BUDGET = (
-    Column("component"),
-    Column("planned", limit=12, right=True),
-    Column("held", limit=12, right=True),
-    Column("at most", limit=12, right=True),
-    Column("limit", limit=12, right=True),
-    Column("share", limit=8, right=True),
+    Column("component", limit=22),
+    Column("planned", limit=9, right=True),
+    Column("held", limit=9, right=True),
+    Column("at most", limit=9, right=True),
+    Column("limit", limit=9, right=True),
+    Column("share", limit=6, right=True),
+    Column(""),
 )
+_USE = (_BUDGET[0], *_BUDGET[2:5], _BUDGET[6])
 
 
 def measure_report(findings: Findings) -> List[str]:
@@ -70,8 +72,8 @@ def _budget(findings: Findings) -> Iterator[str]:
         held = [figures.mib(use.held), *bounds]
         if has_plan:
             held = [figures.mib(use.planned), *held, figures.percent(use.held, use.planned) if use.bounded else ""]
-        rows.append((("- " if use.part else "") + use.label, *held))
-    yield from table(_BUDGET if has_plan else (_BUDGET[0], *_BUDGET[2:5]), rows, width=WIDTH)
+        rows.append((("- " if use.part else "") + use.label, *held, use.note))
+    yield from table(_BUDGET if has_plan else _USE, rows, width=WIDTH)
 
 
 def _next(findings: Findings) -> Iterator[str]:
