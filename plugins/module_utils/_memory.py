@@ -45,6 +45,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._memory_postgresql 
     ask,
     backends,
     count_connections,
+    of_same_server,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._memory_synapse import (
     name_processes,
@@ -184,6 +185,7 @@ def _read(places: Places, request: Request, peaks: _Peaks, missing: Missing, *, 
 def _postgresql_memory(
     said: Optional[Said], processes: List[Running], peaks: _Peaks, *, container: Any, shared: Optional[int]
 ) -> PostgresqlMemory:
+    processes = of_same_server(said, processes)
     rows = backends(said, processes)
     connections: Optional[int] = sum(each.kind == CLIENT for each in rows)
     if said is None and not processes:

@@ -17,7 +17,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_proces
 from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import Server
 from ansible_collections.synapse.tuning.plugins.module_utils._procfs import Running
 
-__all__ = ["CLIENT", "Said", "ask", "backends", "count_connections"]
+__all__ = ["CLIENT", "Said", "ask", "backends", "count_connections", "of_same_server"]
 
 CLIENT = "client backend"
 _MOMENT = "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'"
@@ -78,6 +78,13 @@ def ask(server: Server) -> Said:
         },
         sessions=sessions,
     )
+
+
+def of_same_server(said: Optional[Said], processes: Sequence[Running]) -> List[Running]:
+    """The processes without those of other servers on the same host, where the one that has answered can be told apart."""
+    sessions = {each["pid"] for each in said.sessions} if said else set()
+    servers = {each.figures.parent for each in processes if each.figures.inner_pid in sessions}
+    return [each for each in processes if not servers or each.figures.parent in servers or each.pid in servers]
 
 
 def backends(said: Optional[Said], processes: Sequence[Running]) -> Tuple[Backend, ...]:

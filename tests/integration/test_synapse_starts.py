@@ -24,7 +24,11 @@ from real import grid, postgres
 from real.deployment import Deployment
 from real.homeserver import Homeserver, jemalloc
 
+from ansible_collections.synapse.tuning.plugins.module_utils import _memory
 from ansible_collections.synapse.tuning.plugins.module_utils._core import cache_table
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
+from ansible_collections.synapse.tuning.plugins.module_utils._memory_places import Wanted
+from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +54,7 @@ class _Live:
         self.deployment = deployment
         self.plan = plan
         self.database = database
-        self._port = port
+        self.port = port
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         with self.database.cursor() as cursor:
@@ -67,7 +71,7 @@ class _Live:
         :param environment: variables that replace the written ones.
         """
         ports = {"http": postgres.free_port(), "metrics": postgres.free_port()}
-        overlay = self.deployment.on_loopback(ports=ports, postgresql_port=self._port)
+        overlay = self.deployment.on_loopback(ports=ports, postgresql_port=self.port)
         overlay.update(instead or {})
         second = logs / "loopback.yaml"
         second.touch(mode=0o600)
@@ -140,7 +144,10 @@ def test_synapse_starts_and_its_caches_have_the_planned_sizes(live: _Live, tmp_p
     with live.synapse(tmp_path) as server:
         server.converse(shared_secret=_registration_secret(live.deployment))
         sizes = server.cache_sizes()
-        connections = live.ask("SELECT count(*) FROM pg_stat_activity WHERE datname = 'synapse'")
+        connections = live.ask(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = 'synapse' AND backend_type = 'client backend'"
+        )
+        measured = _measured(live, server)
 
     # jemalloc, where it is installed, says in the log what it does not understand of MALLOC_CONF.
     assert "<jemalloc>" not in (tmp_path / "synapse.log").read_text(encoding="utf-8")
@@ -153,6 +160,24 @@ def test_synapse_starts_and_its_caches_have_the_planned_sizes(live: _Live, tmp_p
     assert sizes != _of_both(sizes, _default_sizes())
     planned = grid.values(live.plan["homeserver"])
     assert planned["database.args.cp_min"] <= connections[0][0] <= planned["database.args.cp_max"]
+
+    # Without containers they are found by their processes. Other tests may run others beside them.
+    assert set(measured.missing) <= {"synapse", "postgresql", "kernel_log", "jemalloc"}
+    (main,) = [each for each in measured.synapse.processes if each.pid == server.pid]
+    assert main.name == "main" and main.pss and main.private and main.private <= main.pss
+    assert {each.name: each.max_size for each in measured.synapse.caches if each.name in sizes} == sizes
+    clients = [
+        each for each in measured.postgresql.backends if (each.database, each.kind) == ("synapse", "client backend")
+    ]
+    assert len(clients) == connections[0][0] and all(each.pss for each in clients)
+    assert [each.kind for each in measured.postgresql.backends].count("postmaster") == 1
+    assert measured.postgresql.shared and measured.postgresql.container is None
+
+
+def _measured(live: _Live, server: Homeserver) -> Measurement:
+    account = live.deployment.postgresql_account()
+    login = Login("127.0.0.1", live.port, account["user"], account["password"], "synapse")
+    return _memory.measure(_memory.Request(wanted=Wanted(), login=login, metrics_url=server.metrics_url))
 
 
 def _registration_secret(deployment: Deployment) -> str:

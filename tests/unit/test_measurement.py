@@ -161,7 +161,7 @@ def test_the_table_says_what_matters() -> None:
         "Synapse, matrix-synapse-1",
         "- main",
         "- 2 client backends",
-        "killed for want of memory 2 times, at its limit 1,234 times, restarted 3 times",
+        "killed for want of memory: 2, at its limit: 1,234, restarted by the engine: 3",
         "Connections: 2, at most 9, of 100",
         "99.0 %; temporary files: 4, 64 MiB",
         "jemalloc: Synapse runs without jemalloc",
@@ -173,3 +173,11 @@ def test_the_table_says_what_matters() -> None:
     assert text.index("*getEvent*") < text.index("get_users_in_room")
     row = next(line for line in text.splitlines() if line.startswith("- federation_sender1"))
     assert row.split()[-2:] == ["?", "?"]
+    row = next(line for line in text.splitlines() if line.startswith("Together"))
+    assert row.split("  ")[-1].strip() == "455 MiB" and "800 MiB" in row and "900 MiB" in row
+
+
+def test_what_shares_its_reason_stands_together() -> None:
+    missing = {"synapse": "no engine", "engine": "no engine", "metrics": "no listener"}
+    lines = memory_table(replace(at_its_limits(), missing=missing))
+    assert lines[-3:] == ["Not known:", "engine, synapse: no engine", "metrics: no listener"]

@@ -84,6 +84,7 @@ def test_a_cgroup_that_is_gone() -> None:
 def test_a_process_is_read() -> None:
     texts = {"status": STATUS, "smaps_rollup": ROLLUP, "stat": STAT, "uptime": "1477.69 1079.53\n"}
     assert processes.process_figures(texts, ticks=100) == processes.Figures(
+        parent=22742,
         inner_pid=1,
         contained=True,
         rss=129041 * 1024,

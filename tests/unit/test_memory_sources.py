@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -43,14 +44,14 @@ def lay_out(root: pathlib.Path, files: dict[str, str]) -> str:
     return str(root)
 
 
-def process(pid: int, cmdline: str, cgroup: str = "0::/\n", *, inner: Any = 1) -> dict[str, str]:
+def process(pid: int, cmdline: str, cgroup: str = "0::/\n", *, inner: Any = 1, parent: int = 22742) -> dict[str, str]:
     numbers = f"{pid}" if inner is None else f"{pid}\t{inner}"
     return {
         f"proc/{pid}/cmdline": cmdline,
         f"proc/{pid}/cgroup": cgroup,
         f"proc/{pid}/status": f"Name:\tx\nNSpid:\t{numbers}\nVmHWM:\t 300 kB\nVmRSS:\t 200 kB\nVmSwap:\t 0 kB\n",
         f"proc/{pid}/smaps_rollup": ROLLUP,
-        f"proc/{pid}/stat": STAT,
+        f"proc/{pid}/stat": STAT.replace("22742", str(parent), 1),
     }
 
 
@@ -356,7 +357,9 @@ def host(root: pathlib.Path) -> str:
         **process(500, MAIN, service, inner=None),
         **process(501, SENDER, service, inner=None),
         **process(600, "/usr/lib/postgresql/15/bin/postgres\0-D\0/x\0", "0::/system.slice/pg.service\n", inner=None),
-        **process(601, "postgres: 15/main: synapse synapse [local] idle\0", inner=None),
+        **process(601, "postgres: 15/main: synapse synapse [local] idle\0", inner=None, parent=600),
+        **process(700, "/usr/lib/postgresql/13/bin/postgres\0-D\0/y\0", inner=None),
+        **process(701, "postgres: 13/main: checkpointer \0", inner=None, parent=700),
         **{"dev/kmsg": f"4,1,5140900,-;{LOG[1][1]}".replace(f"/docker/{ID}", "/system.slice/pg.service")},
     )
 
@@ -366,9 +369,9 @@ def test_services_of_the_host_are_found_by_their_processes(tmp_path: pathlib.Pat
     # Those in containers are others'.
     assert [(each.name, each.pid) for each in seen.synapse.processes] == [("main", 500), ("sender", 501)]
     assert [(each.pid, each.kind) for each in seen.postgresql.backends] == [
-        *((600, "postmaster"), (601, "client backend")),
+        *((600, "postmaster"), (601, "client backend"), (700, "postmaster"), (701, "checkpointer")),
     ]
-    assert seen.postgresql.shared == 2 * 5 * 1024
+    assert seen.postgresql.shared == 4 * 5 * 1024
     assert (seen.postgresql.connections, seen.synapse.uptime) == (1, 924.2)
     assert seen.synapse.container is None and "give project_dir" in seen.missing["synapse"]
     assert "give metrics_url" in seen.missing["metrics"] and "give login_host" in seen.missing["database"]
@@ -385,9 +388,21 @@ def test_a_database_beside_the_project(
     monkeypatch.setattr(_postgresql, "connect", refuse)
     seen = measure(host(tmp_path), project()[:2], login=_postgresql.Login(host=place))
     assert "no service has PostgreSQL's image" in seen.missing["postgresql"]
-    assert [each.pid for each in seen.postgresql.backends] == ([600, 601] if there else [])
+    assert [each.pid for each in seen.postgresql.backends] == ([600, 601, 700, 701] if there else [])
     assert [each.pid for each in seen.synapse.processes] == [100, 200]
     assert seen.missing["database"] == "it does not answer"
+
+
+def test_another_server_on_the_same_host_is_told_apart(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server:
+        def text(self, _statement: str) -> str:
+            session = {**STATE["backends"][0], "pid": 601}  # type: ignore[index]
+            return json.dumps({**STATE, "backends": [session]})
+
+    monkeypatch.setattr(_postgresql, "connect", lambda _login: contextlib.nullcontext(Server()))
+    seen = measure(host(tmp_path), wanted=Wanted(), login=_postgresql.Login(user="postgres")).postgresql
+    assert [each.pid for each in seen.backends] == [600, 601]
+    assert (seen.shared, seen.version) == (2 * 5 * 1024, "15.18")
 
 
 # --- several samples ---------------------------------------------------------------------------

@@ -51,10 +51,12 @@ _KINDS = (
 class Figures:
     """A process's memory in bytes and times in seconds; None for what could not be read.
 
-    inner_pid: its number inside its container. contained: whether it is in one. pss: its part of what it shares with others, and all of what it does not.
+    parent: the number of the process that started it. inner_pid: its own inside its container; contained: whether it is
+    in one. pss: its part of what it shares with others, and all of what it does not.
     pss_shared: its part of shared memory. rss_peak: the most since its start.
     """
 
+    parent: Optional[int]
     inner_pid: Optional[int]
     contained: bool
     rss: Optional[int]
@@ -79,11 +81,13 @@ def process_figures(texts: Mapping[str, str], *, ticks: int) -> Figures:
     # The name in brackets may hold anything.
     fields = texts.get("stat", "").rpartition(")")[2].split()
     booted = texts.get("uptime", "").split()
-    cpu = uptime = None
+    cpu = uptime = parent = None
     if len(fields) > 19:
+        parent = int(fields[1])
         cpu = (int(fields[11]) + int(fields[12])) / ticks
         uptime = max(float(booted[0]) - int(fields[19]) / ticks, 0.0) if booted else None
     return Figures(
+        parent=parent,
         inner_pid=int(pids[-1]) if pids else None,
         contained=len(pids) > 1,
         rss=rollup.get("Rss", status.get("VmRSS")),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, List, Optional
+from typing import Dict, Iterable, Iterator, List, Optional, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import (
     Backend,
@@ -13,6 +13,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement i
     HostMemory,
     Measurement,
     PostgresqlMemory,
+    ProcessMemory,
     SynapseMemory,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table import Column, paragraph, table
@@ -49,13 +50,16 @@ def memory_table(measured: Measurement) -> List[str]:
     samples = "one sample" if measured.samples == 1 else f"{measured.samples} samples"
     over = f" over {measured.duration:,.0f} s" if measured.duration else ""
     lines = paragraph(f"Measured {measured.taken_at}, {samples}{over}", width=WIDTH)
-    rows = [*_synapse_rows(measured.synapse), *_postgresql_rows(measured.postgresql)]
-    if rows:
-        lines += ["", *table(_PARTS, rows, width=WIDTH), ""]
-        lines += _points(
-            "Held is what only swap or a kill gives back; its peak is the highest that a sample saw. PSS counts what"
-            " processes share once."
-        )
+    rows = [
+        *_synapse_rows(measured.synapse),
+        *_postgresql_rows(measured.postgresql),
+        _together(measured.synapse, measured.postgresql),
+    ]
+    lines += ["", *table(_PARTS, rows, width=WIDTH), ""]
+    lines += _points(
+        "Held is what only swap or a kill gives back; its peak is the highest that a sample saw. PSS counts what"
+        " processes share once."
+    )
     lines += _points(*_host(measured.host), *_synapse(measured.synapse), *_postgresql(measured.postgresql))
     if measured.shm is not None:
         lines += _points(
@@ -84,6 +88,18 @@ def _postgresql_rows(postgresql: PostgresqlMemory) -> Iterator[List[str]]:
     for name, some in (("client backends", clients), ("other processes", others)):
         if some:
             yield [f"- {len(some)} {name}", "", "", "", "", _sum(some, "private"), _sum(some, "pss")]
+
+
+def _together(synapse: SynapseMemory, postgresql: PostgresqlMemory) -> List[str]:
+    containers = [each for each in (synapse.container, postgresql.container) if each is not None]
+    sizes = ["", ""]
+    if len(containers) == 2:
+        sizes = [
+            show_bytes(sum(each.held for each in containers)),
+            show_bytes(sum(each.held_peak for each in containers)),
+        ]
+    parts = [_sum([*synapse.processes, *postgresql.backends], figure) for figure in ("private", "pss")]
+    return ["Together", *sizes, "", "", *(parts if synapse.processes and postgresql.backends else ["", ""])]
 
 
 def _container_row(program: str, container: Optional[ContainerMemory]) -> List[str]:
@@ -136,8 +152,8 @@ def _postgresql(found: PostgresqlMemory) -> Iterator[str]:
 def _troubles(program: str, container: Optional[ContainerMemory]) -> Iterator[str]:
     if container is not None and (container.oom_kills or container.limit_hits or container.restarts):
         yield (
-            f"{program}: killed for want of memory {_number(container.oom_kills)} times, at its limit"
-            f" {_number(container.limit_hits)} times, restarted {container.restarts} times by the engine"
+            f"{program}: killed for want of memory: {_number(container.oom_kills)}, at its limit:"
+            f" {_number(container.limit_hits)}, restarted by the engine: {container.restarts:,}"
         )
 
 
@@ -161,15 +177,19 @@ def _caches(caches: Iterable[CacheUse]) -> List[str]:
 
 
 def _why(measured: Measurement) -> List[str]:
-    return [f"{name}: {why}" for name, why in sorted(measured.missing.items())]
+    """What shares its reason stands together, as without the engine."""
+    names: Dict[str, List[str]] = {}
+    for name, why in sorted(measured.missing.items()):
+        names.setdefault(why, []).append(name)
+    return [f"{', '.join(each)}: {why}" for why, each in names.items()]
 
 
 def _points(*texts: str) -> List[str]:
     return [line for text in texts for line in paragraph(text, width=WIDTH, rest="  ")]
 
 
-def _sum(backends: Iterable[Backend], figure: str) -> str:
-    figures = [getattr(each, figure) for each in backends]
+def _sum(processes: Iterable[Union[Backend, ProcessMemory]], figure: str) -> str:
+    figures = [getattr(each, figure) for each in processes]
     known = [each for each in figures if each is not None]
     return _size(sum(known) if known else None)
 

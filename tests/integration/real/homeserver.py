@@ -40,12 +40,13 @@ def _text(url: str) -> str:
 
 
 class Homeserver:
-    """One Synapse process."""
+    """One Synapse process, its number, and where its metrics are."""
 
     def __init__(self, process: subprocess.Popen[bytes], ports: Mapping[str, int]) -> None:
         self._process = process
         self._url = f"http://127.0.0.1:{ports['http']}"
-        self._metrics_url = f"http://127.0.0.1:{ports['metrics']}"
+        self.pid = process.pid
+        self.metrics_url = f"http://127.0.0.1:{ports['metrics']}/_synapse/metrics"
 
     @classmethod
     @contextlib.contextmanager
@@ -140,7 +141,7 @@ class Homeserver:
 
     def cache_sizes(self) -> dict[str, int]:
         """The maximum size of each cache that is in use, by the server's own metrics."""
-        families = text_string_to_metric_families(_text(f"{self._metrics_url}/_synapse/metrics"))
+        families = text_string_to_metric_families(_text(self.metrics_url))
         return {
             sample.labels["name"]: int(sample.value)
             for family in families
