@@ -272,6 +272,12 @@ def test_each_row_of_the_budget_has_its_use() -> None:
     assert (uses["synapse"].peak, uses["synapse"].limit) == (420 * MIB, 1024 * MIB)
 
 
+def test_a_row_that_is_not_measured_is_shown_all_the_same() -> None:
+    plan = {**PLAN, "budget": [*PLAN["budget"], {"component": "bridges", "bytes": 5 * MIB, "why": ""}]}
+    use = budget_use(measured_of(sample_measurement()), plan)[-1]
+    assert (use.label, use.planned, use.held) == ("bridges", 5 * MIB, None)
+
+
 def test_workers_have_a_row_of_their_own() -> None:
     measurement = sample_measurement()
     worker = {**measurement["synapse"]["processes"][0], "name": "worker1", "pid": 99, "pss": 150 * MIB}

@@ -14,6 +14,7 @@ __all__ = ["EVERYTHING_ELSE", "PAGE_CACHE", "Use", "budget_use", "planned_bytes"
 
 EVERYTHING_ELSE = "operating_system"
 PAGE_CACHE = "page_cache"
+_OTHER_SERVICES = "other_services"
 # The RAM of one host, as two sources know it, differs by what the kernel takes for itself.
 _SAME_HOST = 1.15
 _SERVES = ("client backend", "parallel worker")
@@ -65,6 +66,13 @@ def budget_use(measured: Measured, plan: Optional[Mapping[str, Any]]) -> List[Us
         *_synapse(measured, planned),
         *_postgresql(measured, planned),
         *_rest(measured, planned, plan),
+    ]
+    known = {row.component for row in rows} | {_OTHER_SERVICES}
+    # What a plan of another version has besides is not measured apart.
+    rows += [
+        Use(name, name.replace("_", " "), size, None, part=name.startswith(("postgresql_", "synapse_")))
+        for name, size in planned.items()
+        if name not in known
     ]
     return [row for row in rows if row.planned is not None or row.held is not None]
 
@@ -129,9 +137,8 @@ def _postgresql(measured: Measured, planned: Mapping[str, float]) -> Iterator[Us
     for name, label, size, note in parts:
         component = f"postgresql_{name}"
         if component in mine or not planned:
-            yield Use(
-                component, label, mine.get(component), size, note=note, part=True, bounded=name not in ("headroom",)
-            )
+            bounded = name != "headroom"
+            yield Use(component, label, mine.get(component), size, note=note, part=True, bounded=bounded)
 
 
 def _rest(measured: Measured, planned: Mapping[str, float], plan: Optional[Mapping[str, Any]]) -> Iterator[Use]:
@@ -139,7 +146,7 @@ def _rest(measured: Measured, planned: Mapping[str, float], plan: Optional[Mappi
     total, available = (measured.number("host", name) for name in ("total", "available"))
     ram = Measured(plan or {}).number("host", "ram")
     both = measured.together
-    given = [planned[name] for name in ("operating_system", "other_services") if name in planned]
+    given = [planned[name] for name in (EVERYTHING_ELSE, _OTHER_SERVICES) if name in planned]
     others: Optional[float] = None
     note = "system, container engine and other services: what is neither available nor held by Synapse and PostgreSQL"
     if total is not None and ram is not None and not total / _SAME_HOST <= ram <= total * _SAME_HOST:

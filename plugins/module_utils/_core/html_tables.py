@@ -56,10 +56,10 @@ def comparison_table(lines: Sequence[Compared], *, has_before: bool) -> Markup:
         cells = _numbers(before, now) if has_before else _numbers(now)
         rows.append(
             _row(
-                (line.label, "figure-of"),
+                (line.label, ""),
                 *cells,
                 *([(change, "number" + mood)] if has_before else []),
-                (line.unit if line.unit in ("MiB",) else "", ""),
+                ("MiB" if line.unit == "MiB" else "", ""),
                 class_=None if part == "Together" else "part",
             )
         )
@@ -81,7 +81,13 @@ def cache_section(findings: Findings) -> List[Markup]:
     if has_bytes:
         numbers.append("MiB")
     rows = [_cache(cache, has_bytes) for cache in shown]
-    parts.append(_table("Evictions by reason", [("cache", "id"), ("", ""), *_heads(numbers)], rows))
+    parts.append(
+        _table(
+            "By size, by age, invalidated: entries that were taken out, by the reason",
+            [("cache", "id"), ("", ""), *_heads(numbers)],
+            rows,
+        )
+    )
     left = len(caches) - len(shown)
     if left:
         parts.append(
