@@ -31,11 +31,11 @@ def escape(text: str) -> Markup:
     return Markup(html.escape("".join(each if each.isprintable() else " " for each in text)))
 
 
-def element(name: str, /, *children: Child, **attributes: Union[str, int, float, bool, None]) -> Markup:
+def element(tag: str, *children: Child, **attributes: Union[str, int, float, bool, None]) -> Markup:
     """One element.
 
     Args:
-        name: its name. children: its content, in order; None is none.
+        tag: its name. children: its content, in order; None is none.
         attributes: C(class_) is class, C(data_x) is data-x; None or false leaves one out, true gives it no value.
     """
     said = "".join(
@@ -43,9 +43,9 @@ def element(name: str, /, *children: Child, **attributes: Union[str, int, float,
         for key, value in attributes.items()
         if value is not None and value is not False
     )
-    if name in _VOID:
-        return Markup(f"<{name}{said}>")
-    return Markup(f"<{name}{said}>{join(children)}</{name}>")
+    if tag in _VOID:
+        return Markup(f"<{tag}{said}>")
+    return Markup(f"<{tag}{said}>{join(children)}</{tag}>")
 
 
 def join(children: Iterable[Child], separator: str = "") -> Markup:
@@ -62,6 +62,6 @@ def _number_or_text(value: Union[str, int, float]) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def optional(text: Optional[str], name: str, /, **attributes: Union[str, int, float, bool, None]) -> Optional[Markup]:
+def optional(text: Optional[str], tag: str, **attributes: Union[str, int, float, bool, None]) -> Optional[Markup]:
     """An element with this text; None where there is no text."""
-    return element(name, text, **attributes) if text else None
+    return element(tag, text, **attributes) if text else None
