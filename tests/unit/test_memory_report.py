@@ -65,9 +65,9 @@ class Page(HTMLParser):
         return " ".join(self.texts)
 
 
-def findings(measurement: dict[str, Any], *, plan: Any = PLAN, before: Any = None, **more: Any) -> Findings:
+def findings(measurement: dict[str, Any], *, before: Any = None, **more: Any) -> Findings:
     earlier = None if before is None else measured_of(before)
-    return find(measured_of(measurement), plan=plan, before=earlier, **more)
+    return find(measured_of(measurement), before=earlier, **{"plan": PLAN, **more})
 
 
 def steps(**at: Any) -> list[Step]:
