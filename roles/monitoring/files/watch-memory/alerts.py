@@ -23,10 +23,10 @@ WAITING = ("SynapseTuningMemoryNearLimit", "SynapseTuningCacheThrash", "SynapseT
 def leak(series: Series, *, now: float, started: float, limit: float, rules: Mapping[str, float]) -> Optional[float]:
     """Bytes a day that memory grows by without an end, or None.
 
-    What a part holds at least, its floor, has to rise from each quarter of the last day to the next, and the floor of
-    the last to be above all that was held in the first. Peaks that go down again leave the floor where it was; a step, a
-    warm-up and the way from night to noon raise it in some of the quarters only, and no shorter window than a day can
-    tell that way from a leak.
+    What a part holds at least, its floor, has to rise from each quarter of the last day to the next by half of an even
+    share or more, and the floor of the last has to be above all that was held in the first. Peaks that go down again
+    leave the floor where it was; a step, a warm-up and the way from night to noon raise it in some of the quarters, and
+    nothing shorter than a day could tell that way from a leak.
     """
     quarter = DAY / 4
     begin = now - DAY
@@ -42,7 +42,7 @@ def leak(series: Series, *, now: float, started: float, limit: float, rules: Map
     floors = [min(each) for each in quarters]
     least = max(rules["leak_mib"] * MIB, rules["leak_share"] * limit)
     daily = (floors[3] - floors[0]) * 4 / 3
-    rises = all(after - before > least / 8 for before, after in zip(floors, floors[1:]))
+    rises = all(after - before > daily / 8 for before, after in zip(floors, floors[1:]))
     return daily if daily > least and rises and floors[3] > max(quarters[0]) else None
 
 

@@ -140,6 +140,11 @@ def caches(config: Mapping[str, Any], container: Optional[Mapping[str, Any]]) ->
     else:
         url = f"http://localhost:{config['metrics_port']}/_synapse/metrics"
         text = docker(config, "exec", container["Id"], "curl", "--silent", "--fail", "--max-time", "20", url)
+    return parse_caches(text)
+
+
+def parse_caches(text: str) -> Dict[str, List[float]]:
+    """The same of the metrics' text."""
     found: Dict[str, List[float]] = {}
     for kind, name, value in CACHE.findall(text):
         found.setdefault(name, [0, 0, 0])[("", "_hits", "_evicted_size").index(kind)] += float(value)
