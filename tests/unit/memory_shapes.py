@@ -11,25 +11,25 @@ from collections.abc import Callable
 __all__ = ["HEALTHY", "HOURS", "LEAKS", "LIMIT", "STEP", "sampled"]
 
 HOURS = 30
-STEP = 300
+STEP = 600
 """Seconds between two samples."""
 LIMIT = 1024
 """What the container may hold, in MiB."""
 
 _chance = random.Random(1)
-_bursts = [_chance.random() for _each in range(HOURS * 12 + 1)]
+_bursts = [_chance.random() for _each in range(HOURS * 6 + 1)]
 
 LEAKS: dict[str, Callable[[float], float]] = {
     "steady": lambda hours: 200 + 200 * hours / 24,
     "in steps": lambda hours: 200 + 50 * (hours // 5),
     "below a sawtooth": lambda hours: 200 + 240 * hours / 24 + 60 * (hours % 1),
-    "below bursts": lambda hours: 200 + 300 * hours / 24 + 70 * _bursts[int(hours * 12)],
+    "below bursts": lambda hours: 200 + 300 * hours / 24 + 70 * _bursts[int(hours * 6)],
 }
 HEALTHY: dict[str, Callable[[float], float]] = {
     "still": lambda hours: 300,
     "a sawtooth": lambda hours: 300 + 300 * (hours % 3) / 3,
-    "bursts": lambda hours: 250 + 600 * _bursts[int(hours * 12)] ** 8,
-    "bursts that rise": lambda hours: 250 + 20 * hours * _bursts[int(hours * 12)],
+    "bursts": lambda hours: 250 + 600 * _bursts[int(hours * 6)] ** 8,
+    "bursts that rise": lambda hours: 250 + 20 * hours * _bursts[int(hours * 6)],
     "a step and a plateau": lambda hours: 200 if hours < 20 else 500,
     "two steps": lambda hours: 200 + 200 * (hours >= 10) + 200 * (hours >= 25),
     "caches that fill": lambda hours: 200 + 400 * (1 - math.exp(-hours / 6)),

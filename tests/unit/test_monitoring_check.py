@@ -98,7 +98,12 @@ def test_a_table_that_grows(mib: Any, grows: bool) -> None:
 def _state(**more: Any) -> dict[str, Any]:
     parts = {part: {"held": 100.0, "limit": 1000.0, "started": 1} for part in ("host", "synapse", "postgresql")}
     base = {
-        **{"now": parts, "missing": {}, "held": {}, "kills": [], "caches": [], "tables": []},
+        "now": parts,
+        "missing": {},
+        "held": {},
+        "kills": [],
+        "caches": [],
+        "tables": [],
         "compressed": {"started": None, "succeeded": None},
     }
     return {**base, **more}
@@ -148,9 +153,7 @@ class Teller:
 
     def check(self, *found: tuple[str, str], seen: tuple[str, ...] = alerts.PARTS) -> list[tuple[str, str]]:
         self.now += 600
-        news = alerts.transitions(
-            self.known, {each: "text" for each in found}, now=self.now, rules=THRESHOLDS, seen=seen
-        )
+        news = alerts.transitions(self.known, dict.fromkeys(found, "text"), now=self.now, rules=THRESHOLDS, seen=seen)
         for each in news:
             if each["state"] == "firing":
                 self.known[each["name"]]["told"] = self.now

@@ -13,9 +13,9 @@ import yaml
 ROLE = pathlib.Path(__file__).resolve().parents[2] / "roles" / "monitoring"
 sys.path.insert(0, str(ROLE / "files" / "watch-memory"))
 
-import alerts
-import sources
-import watch
+import alerts  # noqa: E402
+import sources  # noqa: E402
+import watch  # noqa: E402
 
 __all__ = ["ROLE", "THRESHOLDS", "alerts", "sources", "watch"]
 
