@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import urllib.request
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 
 class Unread(Exception):
@@ -28,24 +28,32 @@ def docker(config: Mapping[str, Any], *arguments: str) -> str:
     return run.stdout
 
 
-def find(config: Mapping[str, Any], part: str) -> Dict[str, Any]:
-    """What docker knows of the part's container. Raises Unread."""
-    name = config["parts"][part]["container"]
-    if not name:
-        service, wanted = config["parts"][part]["service"], os.path.realpath(config["project_dir"])
-        form = '{{.ID}}\t{{.Label "com.docker.compose.project.working_dir"}}'
-        listed = docker(
-            config, "ps", "--no-trunc", "--filter", f"label=com.docker.compose.service={service}", "--format", form
-        )
-        name = next(
-            (each.split("\t")[0] for each in listed.splitlines() if os.path.realpath(each.split("\t")[1]) == wanted), ""
-        )
-        if not name:
-            raise Unread(f"the service {service} does not run in {config['project_dir']}")
-    found: Dict[str, Any] = json.loads(docker(config, "inspect", "--type", "container", name))[0]
-    if not found["State"]["Running"]:
-        raise Unread(f"the container {name} does not run")
-    return found
+def find(config: Mapping[str, Any]) -> Tuple[Dict[str, Dict[str, Any]], Dict[str, str]]:
+    """What docker knows of each part's container, and of the parts that have none that runs, why."""
+    form = '{{.ID}}\t{{.Names}}\t{{.Label "com.docker.compose.service"}}\t{{.Label "com.docker.compose.project.working_dir"}}'
+    project = os.path.realpath(config["project_dir"])
+    parts: Dict[str, Any] = config["parts"]
+    try:
+        there = [line.split("\t") for line in docker(config, "ps", "--no-trunc", "--format", form).splitlines()]
+        ids, missing = {}, {}
+        for part, wanted in parts.items():
+            for identity, name, service, folder in there:
+                if (
+                    wanted["container"] == name
+                    if wanted["container"]
+                    else (service == wanted["service"] and os.path.realpath(folder) == project)
+                ):
+                    ids[part] = identity
+            if part not in ids:
+                missing[part] = (
+                    f"the container {wanted['container']} does not run"
+                    if wanted["container"]
+                    else f"the service {wanted['service']} does not run in {config['project_dir']}"
+                )
+        found = json.loads(docker(config, "inspect", "--type", "container", *ids.values())) if ids else []
+    except Unread as error:
+        return {}, dict.fromkeys(parts, f"{error}")
+    return {part: each for part, identity in ids.items() for each in found if each["Id"] == identity}, missing
 
 
 FILES = (

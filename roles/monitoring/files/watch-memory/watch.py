@@ -31,16 +31,15 @@ NEW = {"held": {}, "kills": [], "oom": {}, "caches": [], "tables": [], "rows": 0
 def look(config: Mapping[str, Any], state: Dict[str, Any], *, now: float) -> None:
     """Take a sample of everything into the state: `now`, what the parts hold; `missing`, what could not be read and why."""
     host = sources.meminfo()
-    state.update(now={"host": host}, missing={}, compressed=sources.compressed(config["compressor_status"]))
-    containers = {}
-    for part in alerts.PARTS:
+    containers, missing = sources.find(config)
+    state.update(now={"host": host}, missing=missing, compressed=sources.compressed(config["compressor_status"]))
+    for part, container in containers.items():
         try:
-            containers[part] = sources.find(config, part)
-            found = sources.memory(sources.cgroup(config, containers[part]), ram=int(host["limit"]))
+            found = sources.memory(sources.cgroup(config, container), ram=int(host["limit"]))
         except (sources.Unread, KeyError) as error:
             state["missing"][part] = f"{error}"
             continue
-        begun = containers[part]["State"]["StartedAt"][:19]
+        begun = container["State"]["StartedAt"][:19]
         state["now"][part] = {**found, "started": calendar.timegm(time.strptime(begun, "%Y-%m-%dT%H:%M:%S"))}
     remember_memory(state, now=now)
     remember_kills(state, containers, now=now)
