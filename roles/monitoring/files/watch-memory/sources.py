@@ -147,7 +147,13 @@ def caches(config: Mapping[str, Any], container: Optional[Mapping[str, Any]]) ->
         raise Unread("Synapse is not seen")
     else:
         url = f"http://localhost:{config['metrics_port']}/_synapse/metrics"
-        text = docker(config, "exec", container["Id"], "curl", "--silent", "--fail", "--max-time", "20", url)
+        try:
+            text = docker(config, "exec", container["Id"], "curl", "--silent", "--fail", "--max-time", "20", url)
+        except Unread as error:
+            raise Unread(
+                f"{url} in Synapse's container gives no metrics, {error}: add enable_metrics: true and a listener of type"
+                " metrics, or set synapse_tuning_metrics_url"
+            ) from error
     return parse_caches(text)
 
 
