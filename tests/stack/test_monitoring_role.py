@@ -361,9 +361,12 @@ def prometheus(watch: Watch, stock: Deployment) -> Iterator[Prometheus]:
     ):
         try:
             one = Prometheus(port)
+            user = stock.register("asks")
             wait_until(
+                # Somebody has to ask for what is in caches.
                 lambda: (
-                    one.values("synapse_tuning:cache_lookups:rate30m > 0")
+                    user.sync()
+                    and one.values("synapse_tuning:cache_lookups:rate30m > 0")
                     and one.values("synapse_tuning:memory_floor:bytes6h")
                 ),
                 seconds=60,
