@@ -129,11 +129,12 @@ lint: lint-python lint-yaml lint-docs lint-licences lint-shell build sanity ## r
 
 .PHONY: lint-python
 lint-python: $(DEV)
-	@echo "Linting Python: ruff, and mypy --strict on the core"
+	@echo "Linting Python: ruff, and mypy --strict on the core and on what a role installs"
 	@"$(BIN)/ruff" check --quiet .
 	@"$(BIN)/ruff" format --check --quiet . || { "$(BIN)/ruff" format --check .; exit 1; }
 	@MYPYPATH="$(VENV_PATH)/collections" "$(BIN)/mypy" --no-error-summary \
 	    -p ansible_collections.synapse.tuning.plugins.module_utils._core
+	@"$(BIN)/mypy" --no-error-summary roles/monitoring/files/watch-memory/*.py
 
 .PHONY: lint-yaml
 lint-yaml: $(DEV)
