@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +18,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core import units
 from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_table import CACHES
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import PlanError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
 from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import values_of
 
@@ -45,6 +46,34 @@ SERVERS = st.builds(
     postgresql_limit=LIMITS,
     work_mem=st.sampled_from([1, 4, 7, 16, 64]).map(lambda size: size * MIB),
     max_connections=st.integers(20, 1000),
+)
+
+COUNTS = st.integers(0, 1 << 45)
+FIGURES = st.one_of(st.none(), COUNTS)
+ANY_CACHES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": st.one_of(NAMES, st.text(max_size=5)),
+            "size": FIGURES,
+            "max_size": FIGURES,
+            "hits": COUNTS,
+            "misses": COUNTS,
+            "evictions": st.fixed_dictionaries({"size": COUNTS, "time": COUNTS, "invalidation": COUNTS}),
+            "bytes": FIGURES,
+        }
+    ),
+    max_size=6,
+)
+ANY_CONTAINER = st.fixed_dictionaries(
+    {"limit": FIGURES, "held_peak": COUNTS, "oom_kills": st.sampled_from([None, 0, 3])}
+)
+ANY_UPTIME = st.one_of(st.none(), st.floats(0, 1e9))
+ANY_POSTGRESQL = st.fixed_dictionaries(
+    {
+        **dict.fromkeys(("temp_files", "temp_bytes", "connections_peak", "max_connections", "work_mem"), FIGURES),
+        "stats_since": st.sampled_from([None, "2026-11-28T10:00:00Z", "2026-11-28 10:00:00+00:00", "yesterday"]),
+        "uptime": ANY_UPTIME,
+    }
 )
 
 
@@ -116,3 +145,24 @@ def test_on_a_load_that_stays_the_fourth_plan_is_the_third(
         server = server.applied(plan)
         plans.append(figures(plan))
     assert plans[2] == plans[3] == plans[4]
+
+
+@settings(max_examples=300)
+@given(RAM, USERS, OTHERS, ANY_CACHES, st.tuples(ANY_CONTAINER, ANY_CONTAINER), ANY_UPTIME, ANY_POSTGRESQL)
+def test_whatever_was_measured_the_plan_fits(
+    ram: int,
+    users: int,
+    others: Dict[str, Any],
+    caches: List[Dict[str, Any]],
+    containers: Tuple[Dict[str, Any], Dict[str, Any]],
+    uptime: Optional[float],
+    postgresql: Dict[str, Any],
+) -> None:
+    """Also what no server would show."""
+    data = Server().measurement(Load())
+    data["synapse"].update(caches=caches, uptime=uptime)
+    data["postgresql"].update(postgresql)
+    data["synapse"]["container"].update(containers[0])
+    data["postgresql"]["container"].update(containers[1])
+    plan = make_plan(inputs_of(users, ram, 0, others), Measurement.from_data(data))
+    check_plan(plan, ram=ram, workers=0, others=others)

@@ -55,9 +55,14 @@ def learn_sizes(
     connections, why_connections = _connections(base, measured, lessons)
     if fitting(base.work_mem, connections) is None:
         # In tens, so that what fitted once is what fits again.
-        connections = connections // 10 * 10
-        while connections > base.max_connections and fitting(base.work_mem, connections) is None:
-            connections -= 10
+        low, high = base.max_connections // 10, connections // 10
+        while low < high:
+            middle = (low + high + 1) // 2
+            if fitting(base.work_mem, middle * 10) is None:
+                high = middle - 1
+            else:
+                low = middle
+        connections = low * 10
     work_mem, why_work_mem = _work_mem(base, measured, taken_at, lessons)
     wanted = work_mem
     while work_mem > base.work_mem and fitting(work_mem, connections) is None:
