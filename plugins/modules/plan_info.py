@@ -78,7 +78,7 @@ options:
   cache_autotuning:
     description:
       - Whether Synapse sheds cache entries when its memory passes a mark.
-      - V(auto) is on where full caches would pass Synapse's memory limit. It costs CPU time.
+      - V(auto) is on where the predicted peak comes near Synapse's memory limit. It costs CPU time.
     type: str
     choices: [auto, 'on', 'off']
     default: auto
@@ -98,6 +98,11 @@ options:
       - Names that Synapse does not know are refused.
     type: dict
     default: {}
+  largest_room:
+    description:
+      - State events of the largest room of other servers that users are to join, about a fifth more than its members.
+      - The peak is predicted with it. Where not given, that of the largest room that the plan lets in, at most 6,000.
+    type: int
   extra_connections:
     description: Database connections for others than Synapse, such as bridges, backups and monitoring.
     type: int
@@ -197,6 +202,19 @@ plan:
       type: dict
     budget:
       description: Rows of C(component), C(bytes) and C(why) that add up to the RAM.
+      type: list
+      elements: dict
+    prediction:
+      description:
+        - The most that is expected to be held, in bytes, without the page cache. C(synapse) (each process), C(postgresql)
+          and C(total) with C(expected), C(low), C(high); nine of ten servers like those that were measured are between.
+        - C(joined) is the state events of the largest room that is joined, C(source) the runs that it is from.
+      type: dict
+    levers:
+      description:
+        - What each lever returned by itself in the lab, those that returned most first.
+        - C(lever), C(tried) (what the lab set), C(returned) and C(of) (bytes of the peak of a server of C(users)), C(cpu) and
+          C(p95) (ratios to stock), C(pulled) (whether the plan does it), C(why).
       type: list
       elements: dict
     learned:
@@ -325,6 +343,7 @@ def make_inputs(params):
         presence=params["presence"],
         forgotten_room_retention_period=params["forgotten_room_retention_period"] or None,
         per_cache_factors=factors(params["per_cache_factors"]),
+        largest_room=params["largest_room"],
         extra_connections=params["extra_connections"],
         observed=observed,
     )
@@ -349,6 +368,7 @@ def main():
             "presence": {"type": "str", "choices": list(host.PRESENCE), "default": "keep"},
             "forgotten_room_retention_period": {"type": "str"},
             "per_cache_factors": {"type": "dict", "default": {}},
+            "largest_room": {"type": "int"},
             "extra_connections": {"type": "int", "default": 20},
             "previous": {"type": "path"},
             "measured": {"type": "dict"},

@@ -6,7 +6,8 @@
 
 As root, with the test stack, on a machine that does nothing else; a run takes about a minute. Ratios and differences are
 made within a rotation, in which each lever ran once and stock first. The answers go to docs/benchmarks/levers.json and
-levers.md; what is there already is not done again.
+levers.md; what is there already is not done again. `--write` also writes plugins/module_utils/_core/lever_table.py, from which
+plans say what each lever returns.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from measured_on import machine
 from run import Cell, measure
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+TABLE = ROOT / "plugins" / "module_utils" / "_core" / "lever_table.py"
+TABLE_USERS = 50
 HOST_GIB = 4
 STEADY_SECONDS = 30.0
 
@@ -77,6 +80,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, nargs="+", default=[50])
     parser.add_argument("--rotations", type=int, nargs="+", default=[0, 1, 2], help="their numbers")
     parser.add_argument("--levers", nargs="+", default=list(LEVERS), choices=list(LEVERS))
+    parser.add_argument("--write", action="store_true", help="also write the plan's table")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs" / "benchmarks")
     options = parser.parse_args()
     path = options.out / "levers.json"
@@ -102,6 +106,8 @@ def main() -> int:
                         f"{lever}, {users} users, rotation {rotation}: {run['total_mb']:.0f} MB, p95 {run['p95']:.0f} ms"
                     )
     (options.out / "levers.md").write_text(text(said), encoding="utf-8")
+    if options.write:
+        TABLE.write_text(table(said, TABLE_USERS), encoding="utf-8")
     return 0
 
 
@@ -110,7 +116,7 @@ def _run(engine: Engine, kept: dataset.Dataset, lever: str, users: int, rotation
         *(engine, kept, Cell(HOST_GIB, users), lever),
         seed=rotation,
         steady_seconds=STEADY_SECONDS,
-        purge=lever == "stock",
+        purge=False,
         apply=lambda project: configurations.write(project, **LEVERS[lever]),
     )
     memory = record["memory"]
@@ -130,9 +136,6 @@ def _run(engine: Engine, kept: dataset.Dataset, lever: str, users: int, rotation
         "cpu": round(sum(record["cpu_seconds"].values()), 1),
         "errors": record["errors"],
         "error_samples": record["error_samples"],
-        "purge": {name: round(sum(parts.values()) / 1e6, 1) for name, parts in record["purge"].items()}
-        if "failed" not in record["purge"]
-        else record["purge"],
     }
 
 
@@ -173,6 +176,52 @@ def text(said: dict[str, Any]) -> str:
                 rows.append(_row(lever, pairs))
         lines += [line for _peak, line in sorted(rows)]
     return "\n".join(lines) + "\n"
+
+
+def table(said: dict[str, Any], users: int) -> str:
+    """The source of the plan's table."""
+    runs = [run for run in said["runs"] if run["users"] == users]
+    stock = {run["rotation"]: run for run in runs if run["lever"] == "stock"}
+    lines = [
+        "# SPDX-FileCopyrightText: 2026 The synapse.tuning authors",
+        "# SPDX-License-Identifier: GPL-3.0-or-later",
+        '"""What each lever returned by itself in the lab. Made by tests/lab/bench_levers.py: do not edit."""',
+        "",
+        "from __future__ import annotations",
+        "",
+        "from dataclasses import dataclass",
+        "",
+        '__all__ = ["MEASURED", "MEASURED_ON", "Measured"]',
+        "",
+        "",
+        "@dataclass(frozen=True)",
+        "class Measured:",
+        '    """Medians over the rotations, against stock in the same one.',
+        "",
+        "    returned: bytes that the peak of Synapse and PostgreSQL fell by. stock: bytes of that peak.",
+        "    cpu, p95: ratios of processor time and of the 95th percentile of latency. users: of the load.",
+        '    """',
+        "",
+        *(
+            f"    {name}: {kind}"
+            for name, kind in (("returned", "int"), ("stock", "int"), ("cpu", "float"), ("p95", "float"))
+        ),
+        "    users: int",
+        "",
+        "",
+        f'MEASURED_ON = "docs/benchmarks/levers.json: {len(stock)} rotations, Synapse {said["machine"]["matrix_synapse"]}"',
+        "",
+        "MEASURED = {",
+    ]
+    for lever in LEVERS:
+        pairs = [(run, stock[run["rotation"]]) for run in runs if run["lever"] == lever and run["rotation"] in stock]
+        if lever != "stock" and pairs:
+            returned = statistics.median(base["total_mb"] - run["total_mb"] for run, base in pairs)
+            ratios = [statistics.median(run[name] / base[name] for run, base in pairs) for name in ("cpu", "p95")]
+            whole = round(_median(stock.values(), "total_mb") * 1e6)
+            figures = f"{round(returned * 1e6)}, {whole}, {ratios[0]:.2f}, {ratios[1]:.2f}, {users}"
+            lines.append(f'    "{lever}": Measured({figures}),')
+    return "\n".join([*lines, "}"]) + "\n"
 
 
 def _median(runs: Any, name: str) -> float:

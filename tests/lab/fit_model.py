@@ -11,89 +11,24 @@ held out fit nothing, and tell what the prediction is worth. `--write` writes _c
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
 import pathlib
 import statistics
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy
-from results import _fitted as cell_of
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "stack"))
-
-import configurations  # noqa: F401 - it sees to it that ansible_collections.synapse.tuning means this checkout
-
-from ansible_collections.synapse.tuning.plugins.module_utils._core import units
+from points import Point, points
+from results import cell as cell_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "docs" / "benchmarks" / "memory-runs.jsonl"
 CONSTANTS = ROOT / "plugins" / "module_utils" / "_core" / "memory_constants.py"
 
-JOINED = 6000
-"""State events of the room that each run joins."""
 _COVERED = 0.9
 """The share of runs that the interval is to hold."""
 _MIB = 1024**2
-
-_STOCK = {"cp_max": 10, "shared_buffers": 128 * _MIB, "malloc_conf": False}
-
-
-@dataclasses.dataclass(frozen=True)
-class Point:
-    """What a run held at a moment, in bytes, and what it depends on."""
-
-    configuration: str
-    cell: tuple[float, int]
-    users: int
-    joined: int
-    cp_max: int
-    shared_buffers: int
-    malloc_conf: bool
-    synapse: int
-    postgresql: int
-    touched: int
-
-    @property
-    def activity(self) -> float:
-        return math.log2(1 + self.users)
-
-
-def points(record: dict[str, Any]) -> list[Point]:
-    """The two points of a run."""
-    memory, settings = record["memory"], _settings(record["decided"])
-    common = {
-        "configuration": record["configuration"],
-        "cell": (record["host_gib"], record["users"]),
-        "users": record["users"],
-        **settings,
-    }
-    return [
-        Point(
-            **common,
-            joined=joined,
-            synapse=memory["synapse"][size],
-            postgresql=memory["postgresql"][size],
-            touched=record["touched"][touched],
-        )
-        for joined, size, touched in ((0, "held_steady", "steady"), (JOINED, "held_peak", "peak"))
-    ]
-
-
-def _settings(decided: dict[str, Any]) -> dict[str, Any]:
-    """What the model knows of a configuration."""
-    if "plan" in decided:
-        plan = decided["plan"]
-        return {
-            "cp_max": plan["homeserver"]["database.args.cp_max"],
-            "shared_buffers": units.postgresql_bytes(plan["postgresql"]["shared_buffers"], unit=1),
-            "malloc_conf": bool(plan["compose"]["synapse"]["environment"].get("MALLOC_CONF")),
-        }
-    buffers = decided.get("postgresql", {}).get("shared_buffers")
-    return {**_STOCK, **({"shared_buffers": units.postgresql_bytes(buffers, unit=1)} if buffers else {})}
 
 
 def fit(found: Sequence[Point]) -> dict[str, dict[str, float]]:

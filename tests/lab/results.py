@@ -32,6 +32,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import memory_page
 import summary
+from points import points, predicted
 
 __all__ = ["RecordError", "parse", "write"]
 
@@ -104,7 +105,8 @@ def _rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _fitted(text: str) -> summary.Cell:
+def cell(text: str) -> summary.Cell:
+    """Read GIB:USERS, such as 2:50."""
     host_gib, colon, users = text.partition(":")
     if not colon:
         raise argparse.ArgumentTypeError(f"{text!r}: write GIB:USERS, such as 2:50")
@@ -121,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs" / "benchmarks")
     parser.add_argument(
         "--fitted",
-        type=_fitted,
+        type=cell,
         action="append",
         default=[],
         metavar="GIB:USERS",
@@ -130,6 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         records = parse(given.records.read_text(encoding="utf-8"), name=str(given.records))
+        for record in records:
+            # By the constants as they are now, whatever they were when it ran.
+            record["predicted"] = predicted(points(record)[-1])
     except (OSError, RecordError) as error:
         sys.exit(f"results: {error}")
     print(write(records, given.out, fitted=given.fitted))

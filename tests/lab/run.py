@@ -98,6 +98,7 @@ def measure(
         # Neither is given back: shared memory that was touched, a connection that was opened.
         touched = recorder.shared_now().get("postgresql", 0)
         opened = int(project.sql("SELECT count(*) - 1 FROM pg_stat_activity WHERE usename = 'synapse'")[0][0])
+        used = recorder.cpu_seconds()
         observed = observe(project) if observe else None
         purged = _purge_and_restart(project, dataset, far, recorder) if far and purge else {}
         peaks = recorder.peaks()
@@ -126,7 +127,7 @@ def measure(
             "oom_kills": {"host": recorder.oom_kills()},
             "containers": recorder.describe(),
             "survived": _answers(project),
-            "cpu_seconds": recorder.cpu_seconds(),
+            "cpu_seconds": used,
             "purge": purged,
             "decided": decided,
             "observed": observed,

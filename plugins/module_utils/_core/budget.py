@@ -16,17 +16,17 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import PlanError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
+from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_model import JOINED_EVENT, synapse_peak
 from ansible_collections.synapse.tuning.plugins.module_utils._core.postgresql import (
     PostgresqlSizes,
     postgresql_sizes,
 )
-from ansible_collections.synapse.tuning.plugins.module_utils._core.units import GIB, KIB, MIB, show_bytes
+from ansible_collections.synapse.tuning.plugins.module_utils._core.units import GIB, MIB, show_bytes
 
 __all__ = [
     "IDLE_PROCESS",
     "LEAST_PROCESS",
     "LIMIT_STEP",
-    "PER_JOINED_MEMBER",
     "Allocation",
     "Row",
     "SynapseSizes",
@@ -35,13 +35,9 @@ __all__ = [
     "operating_system_bytes",
 ]
 
-# RSS of an idle Synapse process, 124 to 126 MB (1.163.2 with jemalloc).
-IDLE_PROCESS = 128 * MIB
-# 215 to 223 MB at 200 users, 124 of them the idle process.
-_PER_USER = MIB // 2
+# A Synapse process that one user uses.
+IDLE_PROCESS = synapse_peak(users=1, joined=0, malloc_conf=False).expected
 _MOST_FOR_USERS = 8 * GIB
-# 36 to 40 MB for joining a room of 2,500 members over federation.
-PER_JOINED_MEMBER = 15 * KIB
 # Share of the limit kept free for joins and big responses.
 _JOIN_SHARE = {"open": 4, "small": 8, "closed": 16}
 # Caches do not all fill at once; the factor is bounded by half of their ceiling,
@@ -86,6 +82,11 @@ class SynapseSizes:
     @property
     def ceiling_passes_limit(self) -> bool:
         return IDLE_PROCESS + self.join_headroom + self.caches_ceiling > self.limit
+
+    @property
+    def events_let_in(self) -> int:
+        """State events of the largest room for which half of the headroom for joins is enough."""
+        return self.join_headroom // 2 // JOINED_EVENT
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,8 @@ def _synapse_sizes(inputs: Inputs, *, usable: int) -> SynapseSizes:
             event_cache_size=event_cache_size,
         )
 
-    need = IDLE_PROCESS + min(inputs.users * _PER_USER, _MOST_FOR_USERS) + int(_RETENTION * ceiling(factor_wish))
+    for_users = min(synapse_peak(users=inputs.users, joined=0, malloc_conf=False).high, _MOST_FOR_USERS)
+    need = for_users + int(_RETENTION * ceiling(factor_wish))
     wish = max(_LEAST_SYNAPSE_WISH, _ceil(need * join_share // (join_share - 1), 256 * MIB))
 
     pool = usable // 2 if inputs.has_postgresql else usable * 3 // 4

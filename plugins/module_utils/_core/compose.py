@@ -7,14 +7,13 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.budget import Allocation
-from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver import autotunes
+from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver import autotunes, gives_back
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import Setting, Settings, as_data
-from ansible_collections.synapse.tuning.plugins.module_utils._core.units import GIB, compose_size, show_bytes
+from ansible_collections.synapse.tuning.plugins.module_utils._core.units import compose_size, show_bytes
 
 __all__ = ["compose_section", "deployment_settings"]
 
-_SMALL_HOST = 4 * GIB
 _MALLOC_CONF = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:1"
 
 
@@ -61,7 +60,7 @@ def _synapse(inputs: Inputs, allocation: Allocation) -> Dict[str, Any]:
             source="seen on a running Synapse 1.163.2",
         ),
     }
-    if allocation.usable <= _SMALL_HOST:
+    if gives_back(allocation):
         environment["MALLOC_CONF"] = Setting(
             value=_MALLOC_CONF,
             unit="",

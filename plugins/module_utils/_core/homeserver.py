@@ -4,28 +4,37 @@
 
 from __future__ import annotations
 
-from ansible_collections.synapse.tuning.plugins.module_utils._core.budget import (
-    PER_JOINED_MEMBER,
-    Allocation,
-)
+from ansible_collections.synapse.tuning.plugins.module_utils._core.budget import Allocation
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
+from ansible_collections.synapse.tuning.plugins.module_utils._core.lever_table import MEASURED
+from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_model import JOINED_EVENT
+from ansible_collections.synapse.tuning.plugins.module_utils._core.prediction import synapse_prediction
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import Scalar, Setting, Settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import GIB, MIB, show_bytes, synapse_size
 
-__all__ = ["autotunes", "homeserver_settings"]
+__all__ = ["autotunes", "gives_back", "homeserver_settings"]
 
 # limit_remote_rooms counts complexity in units of 500 current state events.
 _STATE_EVENTS = 500
 _LARGE_HOST = 8 * GIB
+_SMALL_HOST = 4 * GIB
+# Of the limit: beyond it a server that is a little busier than others would be killed.
+_NEAR = 0.85
 
 _SYNAPSE_DOCS = "Synapse configuration manual"
 _MEASURED = "measured on Synapse 1.163.2"
 
 
+def gives_back(allocation: Allocation) -> bool:
+    """Whether jemalloc is told to give memory back soon (MALLOC_CONF)."""
+    return allocation.usable <= _SMALL_HOST
+
+
 def autotunes(inputs: Inputs, allocation: Allocation) -> bool:
-    """Whether cache_autotuning is planned, and with it PYTHONMALLOC=malloc."""
+    """Whether cache_autotuning is planned, and with it PYTHONMALLOC=malloc: both cost, so only where it may be near."""
     if inputs.cache_autotuning == "auto":
-        return allocation.synapse.ceiling_passes_limit
+        predicted = synapse_prediction(inputs, allocation, malloc_conf=gives_back(allocation))
+        return predicted.high > _NEAR * allocation.synapse.limit
     return inputs.cache_autotuning == "on"
 
 
@@ -90,7 +99,6 @@ def homeserver_settings(inputs: Inputs, allocation: Allocation) -> Settings:
         wish=sizes.cp_max_wish if sizes.cp_max < sizes.cp_max_wish else None,
     )
     if inputs.federation != "closed" and allocation.usable < _LARGE_HOST:
-        events = synapse.join_headroom // 2 // PER_JOINED_MEMBER
         add(
             "limit_remote_rooms.enabled",
             True,
@@ -100,9 +108,10 @@ def homeserver_settings(inputs: Inputs, allocation: Allocation) -> Settings:
         )
         add(
             "limit_remote_rooms.complexity",
-            float(max(events // _STATE_EVENTS, 1)),
+            float(max(synapse.events_let_in // _STATE_EVENTS, 1)),
             f"times {_STATE_EVENTS} state events",
-            f"half of the {show_bytes(synapse.join_headroom)} kept for joins, at 15 kB a member joined over federation",
+            f"half of the {show_bytes(synapse.join_headroom)} kept for joins, at {JOINED_EVENT / 1000:.0f} kB for each state event"
+            " of a room that is joined over federation",
             _MEASURED,
         )
     add(
@@ -131,23 +140,29 @@ def homeserver_settings(inputs: Inputs, allocation: Allocation) -> Settings:
     return settings
 
 
+def _autotuning_cost() -> str:
+    row = MEASURED["cache_autotuning, PYTHONMALLOC=malloc"]
+    return f"it cost {100 * (row.cpu - 1):.0f} % CPU, and p95 x {row.p95:.2f}"
+
+
 def _add_autotuning(settings: Settings, inputs: Inputs, allocation: Allocation) -> None:
     """Three keys, which Synapse wants together, or the section's absence."""
     synapse = allocation.synapse
+    peak = show_bytes(synapse_prediction(inputs, allocation, malloc_conf=gives_back(allocation)).high)
     path = "caches.cache_autotuning"
     if not autotunes(inputs, allocation):
         why = (
             "off as asked for"
             if inputs.cache_autotuning == "off"
-            else f"off: full caches ({show_bytes(synapse.caches_ceiling)}) stay within the limit;"
-            " on, it cost 8 % CPU and a fifth in p95"
+            else f"off: at most {peak} are predicted, the limit is {show_bytes(synapse.limit)};"
+            f" on, {_autotuning_cost()}"
         )
         settings[path] = Setting(value=None, unit="", why=why, source=_MEASURED)
         return
     why = (
         "on as asked for"
         if inputs.cache_autotuning == "on"
-        else f"on: full caches ({show_bytes(synapse.caches_ceiling)}) pass the limit ({show_bytes(synapse.limit)})"
+        else f"on: up to {peak} are predicted, near the limit ({show_bytes(synapse.limit)})"
     )
     # What jemalloc has allocated stays below what the container is charged for.
     for key, share in (("max_cache_memory_usage", 70), ("target_cache_memory_usage", 55)):

@@ -49,6 +49,7 @@ class Inputs:
     presence: C(keep) or C(off).
     forgotten_room_retention_period: a duration as Synapse reads it; None leaves it alone.
     per_cache_factors: factors beside the plan's own, by cache name.
+    largest_room: state events of the largest room of other servers that users join; None for what the plan lets in.
     extra_connections: database connections for others: bridges, backups, monitoring.
     observed: names of the inputs above that were read off the machine.
 
@@ -70,6 +71,7 @@ class Inputs:
     presence: str = "keep"
     forgotten_room_retention_period: Optional[str] = None
     per_cache_factors: Mapping[str, float] = field(default_factory=dict)
+    largest_room: Optional[int] = None
     extra_connections: int = 20
     observed: Tuple[str, ...] = ()
 
@@ -81,6 +83,8 @@ class Inputs:
         _at_least("workers", self.workers, 0)
         _at_least("database_size", self.database_size, 0)
         _at_least("extra_connections", self.extra_connections, 0)
+        if self.largest_room is not None:
+            _at_least("largest_room", self.largest_room, 0)
         _one_of("storage", self.storage, STORAGE)
         _one_of("topology", self.topology, TOPOLOGIES)
         _one_of("federation", self.federation, FEDERATION)

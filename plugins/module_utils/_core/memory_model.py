@@ -21,7 +21,22 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_consta
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import MIB
 
-__all__ = ["FITTED_ON", "MOST_USERS", "Peak", "postgresql_peak", "synapse_peak"]
+__all__ = [
+    "BUSY_BACKEND",
+    "FITTED_ON",
+    "JOINED_EVENT",
+    "JOINED_ROOM",
+    "Peak",
+    "postgresql_peak",
+    "synapse_peak",
+]
+
+# State events of the room that the measured servers joined: 5,200 members, and what else there is.
+JOINED_ROOM = 6000
+# Bytes that joining a room takes for each of its state events, in Synapse.
+JOINED_EVENT = int(SYNAPSE["joined_event"])
+# Bytes that a backend holds for itself after such a join.
+BUSY_BACKEND = int(POSTGRESQL["backend"] + POSTGRESQL["backend_event"] * JOINED_ROOM)
 
 
 @dataclass(frozen=True)
@@ -37,8 +52,11 @@ class Peak:
 
 
 def _activity(users: int) -> float:
-    """What the load of a number of users is in proportion to: it doubles from 1 to 3 users, and again to 15."""
-    return math.log2(1 + users)
+    """What the load of a number of users is in proportion to: it doubles from 1 to 3 users, and again to 15.
+
+    Beyond what was measured it is taken to grow with the users.
+    """
+    return math.log2(1 + min(users, MOST_USERS)) * max(users / MOST_USERS, 1.0)
 
 
 def synapse_peak(*, users: int, joined: int, malloc_conf: bool) -> Peak:

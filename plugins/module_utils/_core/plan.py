@@ -13,12 +13,14 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.compose impor
     deployment_settings,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.compressor import compressor_settings
-from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver import homeserver_settings
+from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver import gives_back, homeserver_settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
 from ansible_collections.synapse.tuning.plugins.module_utils._core.learned import mark_learned
 from ansible_collections.synapse.tuning.plugins.module_utils._core.learning import learn
+from ansible_collections.synapse.tuning.plugins.module_utils._core.levers import lever_rows
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
 from ansible_collections.synapse.tuning.plugins.module_utils._core.postgresql import postgresql_settings
+from ansible_collections.synapse.tuning.plugins.module_utils._core.prediction import predict, synapse_prediction
 from ansible_collections.synapse.tuning.plugins.module_utils._core.releases import release_warnings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import as_data
 from ansible_collections.synapse.tuning.plugins.module_utils._core.tables import table_settings
@@ -39,7 +41,8 @@ def make_plan(inputs: Inputs, measured: Optional[Measurement] = None) -> Dict[st
     :returns: C(schema_version), C(host) (the inputs), the settings by the file or
         program that takes them (C(homeserver), C(postgresql), C(tables) of its
         database, C(compose), C(deployment), C(compressor)), C(budget) (rows in bytes that add up to the
-        RAM), C(warnings) and C(advice) (lines). With C(measured) also C(learned): a list of C(lever), C(from)
+        RAM), C(prediction) of the peaks, C(levers) (what each returned when it was measured, and whether it is pulled),
+        C(warnings) and C(advice) (lines). With C(measured) also C(learned): a list of C(lever), C(from)
         (what the plan without it has), C(to) and C(why); C(host.measured) is when it was taken.
     :raises PlanError: inputs that make no sense, or that do not fit the host.
     """
@@ -53,7 +56,7 @@ def make_plan(inputs: Inputs, measured: Optional[Measurement] = None) -> Dict[st
 
 
 def _plan(inputs: Inputs, allocation: Allocation) -> Dict[str, Any]:
-    return {
+    plan = {
         "schema_version": SCHEMA_VERSION,
         "host": inputs.as_data(),
         "homeserver": as_data(homeserver_settings(inputs, allocation)),
@@ -63,9 +66,11 @@ def _plan(inputs: Inputs, allocation: Allocation) -> Dict[str, Any]:
         "deployment": as_data(deployment_settings(inputs)),
         "compressor": as_data(compressor_settings(inputs, allocation)),
         "budget": [row.as_data() for row in allocation.rows],
+        "prediction": predict(inputs, allocation, malloc_conf=gives_back(allocation)),
         "warnings": release_warnings(inputs.synapse_version) if inputs.has_synapse else [],
         "advice": _advice(inputs, allocation),
     }
+    return {**plan, "levers": lever_rows(plan)}
 
 
 def _advice(inputs: Inputs, allocation: Allocation) -> List[str]:
@@ -82,6 +87,13 @@ def _advice(inputs: Inputs, allocation: Allocation) -> List[str]:
             f"{inputs.users} users wish a cache factor of {allocation.synapse.factor_wish}:"
             " more RAM, or fewer workers, would allow it; watch for evictions by size"
         )
+    if inputs.has_synapse:
+        peak = synapse_prediction(inputs, allocation, malloc_conf=gives_back(allocation))
+        if peak.expected > allocation.synapse.limit:
+            advice.append(
+                f"Synapse is predicted to come to hold {show_bytes(peak.expected)}, and the host has"
+                f" {show_bytes(allocation.synapse.limit)} for it: more RAM, or smaller rooms"
+            )
     if inputs.storage == "hdd":
         advice.append("A low cache factor hurts most on slow disks: move PostgreSQL to an SSD if you can")
     return advice

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import units
+from ansible_collections.synapse.tuning.plugins.module_utils._core.report_forecast import (
+    levers_section,
+    predicted_section,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._core.report_verified import verified_section
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table import Column, paragraph, table
 
@@ -122,6 +126,8 @@ def render(run: Run, *, width: int, only_verified: bool = False) -> str:
         *_lever_sections(run, width),
         _learned_section(run.plan, width),
         ("MEMORY BUDGET", _budget(run.plan, width)),
+        predicted_section(run.plan, width),
+        levers_section(run.plan, width),
         _restart_section(run, width),
         verified,
         ("STATE COMPRESSOR", _compressor(run, width)),

@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run of the lab as the model of the peak sees it: what was held, and what that depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+import sys
+from typing import Any
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import conftest  # noqa: F401 - it sees to it that ansible_collections.synapse.tuning means this checkout
+
+from ansible_collections.synapse.tuning.plugins.module_utils._core import memory_model, units
+
+__all__ = ["JOINED", "Point", "points", "predicted"]
+
+JOINED = memory_model.JOINED_ROOM
+"""State events of the room that each run joins."""
+
+_MIB = 1024**2
+_STOCK = {"cp_max": 10, "shared_buffers": 128 * _MIB, "malloc_conf": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """What a run held at a moment, in bytes, and what it depends on."""
+
+    configuration: str
+    cell: tuple[float, int]
+    users: int
+    joined: int
+    cp_max: int
+    shared_buffers: int
+    malloc_conf: bool
+    synapse: int
+    postgresql: int
+    touched: int
+
+    @property
+    def activity(self) -> float:
+        return math.log2(1 + self.users)
+
+
+def points(record: dict[str, Any]) -> list[Point]:
+    """The two points of a run."""
+    memory, settings = record["memory"], _settings(record["decided"])
+    common = {
+        "configuration": record["configuration"],
+        "cell": (record["host_gib"], record["users"]),
+        "users": record["users"],
+        **settings,
+    }
+    return [
+        Point(
+            **common,
+            joined=joined,
+            synapse=memory["synapse"][size],
+            postgresql=memory["postgresql"][size],
+            touched=record["touched"][touched],
+        )
+        for joined, size, touched in ((0, "held_steady", "steady"), (JOINED, "held_peak", "peak"))
+    ]
+
+
+def _settings(decided: dict[str, Any]) -> dict[str, Any]:
+    """What the model knows of a configuration."""
+    if "plan" in decided:
+        plan = decided["plan"]
+        return {
+            "cp_max": plan["homeserver"]["database.args.cp_max"],
+            "shared_buffers": units.postgresql_bytes(plan["postgresql"]["shared_buffers"], unit=1),
+            "malloc_conf": bool(plan["compose"]["synapse"]["environment"].get("MALLOC_CONF")),
+        }
+    buffers = decided.get("postgresql", {}).get("shared_buffers")
+    return {**_STOCK, **({"shared_buffers": units.postgresql_bytes(buffers, unit=1)} if buffers else {})}
+
+
+def predicted(point: Point) -> dict[str, int]:
+    """What the collection's model says that each part holds, in bytes."""
+    synapse = memory_model.synapse_peak(users=point.users, joined=point.joined, malloc_conf=point.malloc_conf)
+    postgresql = memory_model.postgresql_peak(
+        users=point.users, joined=point.joined, connections=point.cp_max, shared_buffers=point.shared_buffers
+    )
+    return {"synapse": synapse.expected, "postgresql": postgresql.expected}
