@@ -142,7 +142,7 @@ def test_a_new_deployment(tmp_path: Path) -> None:
     assert mode(project / "plan.json") == 0o644
     compose = yaml.safe_load((project / "compose.yml").read_text(encoding="utf-8"))
     assert compose["services"]["db"]["shm_size"] == "256m"
-    assert "shared_buffers=256MB" in str(compose["services"]["db"]["command"])
+    assert "shared_buffers=64MB" in str(compose["services"]["db"]["command"])
     homeserver = yaml.safe_load((project / "data" / "homeserver.yaml").read_text(encoding="utf-8"))
     assert homeserver["caches"]["global_factor"] == 0.2
     assert "docker compose up -d" in section(first, "START: nothing has been started")

@@ -30,6 +30,12 @@ from measured_on import machine
 from run import Cell, measure
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+_HEAD = """\
+<!--
+SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+SPDX-License-Identifier: GPL-3.0-or-later
+-->
+"""
 GOAL_BYTES = 250_000_000
 """For Synapse and PostgreSQL together; the recipe that is on the web says 350 MB."""
 
@@ -63,10 +69,7 @@ def _run(engine: Engine, kept: dataset.Dataset, seconds: float, configuration: s
 
 def _text(on: dict[str, Any], records: list[dict[str, Any]], seconds: float) -> str:
     lines = [
-        "<!--",
-        "SPDX-FileCopyrightText: 2026 The synapse.tuning authors",
-        "SPDX-License-Identifier: GPL-3.0-or-later",
-        "-->",
+        *_HEAD.splitlines(),
         "# One user, an hour of light use",
         "",
         f"{seconds:.0f} s, a request every five seconds and a client that is open, on a host of 1 GiB (a memory cgroup); MB of",

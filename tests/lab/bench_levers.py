@@ -39,6 +39,17 @@ STEADY_SECONDS = 30.0
 
 MALLOC_CONF = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:1"
 
+_PAGE = """\
+<!--
+SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+SPDX-License-Identifier: GPL-3.0-or-later
+-->
+"""
+_SOURCE = """\
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""
+
 LEVERS: dict[str, dict[str, Any]] = {
     "stock": {},
     "malloc_conf": {"environment": {"MALLOC_CONF": MALLOC_CONF}},
@@ -143,10 +154,7 @@ def text(said: dict[str, Any]) -> str:
     """The table, levers that return most first."""
     on = said["machine"]
     lines = [
-        "<!--",
-        "SPDX-FileCopyrightText: 2026 The synapse.tuning authors",
-        "SPDX-License-Identifier: GPL-3.0-or-later",
-        "-->",
+        *_PAGE.splitlines(),
         "# What each lever returns by itself",
         "",
         "Stock Synapse and PostgreSQL with one setting changed, against stock in the same rotation: medians of the differences and",
@@ -183,8 +191,7 @@ def table(said: dict[str, Any], users: int) -> str:
     runs = [run for run in said["runs"] if run["users"] == users]
     stock = {run["rotation"]: run for run in runs if run["lever"] == "stock"}
     lines = [
-        "# SPDX-FileCopyrightText: 2026 The synapse.tuning authors",
-        "# SPDX-License-Identifier: GPL-3.0-or-later",
+        *_SOURCE.splitlines(),
         '"""What each lever returned by itself in the lab. Made by tests/lab/bench_levers.py: do not edit."""',
         "",
         "from __future__ import annotations",

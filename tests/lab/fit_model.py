@@ -26,6 +26,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "docs" / "benchmarks" / "memory-runs.jsonl"
 CONSTANTS = ROOT / "plugins" / "module_utils" / "_core" / "memory_constants.py"
 
+_SOURCE = """\
+# SPDX-FileCopyrightText: 2026 The synapse.tuning authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""
 _COVERED = 0.9
 """The share of runs that the interval is to hold."""
 _MIB = 1024**2
@@ -128,8 +132,7 @@ def _source(constants: dict[str, dict[str, float]], records: Sequence[dict[str, 
         f" Synapse {versions['synapse']}, PostgreSQL {versions['postgresql']}"
     )
     lines = [
-        "# SPDX-FileCopyrightText: 2026 The synapse.tuning authors",
-        "# SPDX-License-Identifier: GPL-3.0-or-later",
+        *_SOURCE.splitlines(),
         '"""The constants of memory_model, in bytes. Made by tests/lab/fit_model.py: do not edit."""',
         "",
         "from __future__ import annotations",

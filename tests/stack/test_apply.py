@@ -84,7 +84,7 @@ def test_a_stock_deployment_becomes_the_planned_one(stock: Deployment, room: tup
     assert total and total.group(1) == total.group(2) and int(total.group(1)) > 20, run.stdout
     limits = {service: stock.inspect(service)["HostConfig"]["Memory"] >> 20 for service in ("db", "synapse")}
     assert limits == {"db": 512, "synapse": 1024}
-    assert stock.sql("SHOW shared_buffers") == [["256MB"]]
+    assert stock.sql("SHOW shared_buffers") == [["64MB"]]
     assert sizes(stock)["*getEvent*"] == 3072
     # Nothing was lost, and the client came back by itself after the one restart.
     assert user.texts(place) == [*texts, "after"]

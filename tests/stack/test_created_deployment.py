@@ -84,7 +84,7 @@ def test_postgresql_runs_with_the_planned_parameters(created: Deployment) -> Non
             " WHERE name IN ('shared_buffers', 'work_mem', 'max_connections', 'jit')"
         )
     )
-    assert found == {"shared_buffers": "256MB", "work_mem": "4MB", "max_connections": "30", "jit": "off"}
+    assert found == {"shared_buffers": "64MB", "work_mem": "4MB", "max_connections": "30", "jit": "off"}
 
 
 def test_no_secret_is_in_an_environment_or_a_log(created: Deployment) -> None:

@@ -258,7 +258,7 @@ def test_a_drop_in_that_replaces_the_section(liar: tuple[Deployment, dict[str, A
 def test_a_limit_in_an_override_file(liar: tuple[Deployment, dict[str, Any]]) -> None:
     project, planned = liar
     limits = {"deploy": {"resources": {"limits": {"memory": "300M"}}}}
-    override = {"services": {"db": {**limits, "shm_size": "64m"}}}
+    override = {"services": {"db": {**limits, "shm_size": "32m"}}}
     (project.directory / "compose.override.yml").write_text(json.dumps(override), encoding="utf-8")
     project.up()
     use(project)
@@ -268,21 +268,21 @@ def test_a_limit_in_an_override_file(liar: tuple[Deployment, dict[str, Any]]) ->
         "compose.postgresql.shm_size": "overridden",
     }
     because = found.bad()["compose.postgresql.shm_size"][1]
-    assert f"by {project.directory / 'compose.override.yml'}, which says 64m" in because
-    assert "below shared_buffers, which is 256MB" in because
+    assert f"by {project.directory / 'compose.override.yml'}, which says 32m" in because
+    assert "below shared_buffers, which is 64MB" in because
 
 
 def test_a_flag_on_the_command_line_against_alter_system(liar: tuple[Deployment, dict[str, Any]]) -> None:
     project, planned = liar
-    edit(project, "compose.yml", "shared_buffers=256MB", "shared_buffers=64MB")
+    edit(project, "compose.yml", "shared_buffers=64MB", "shared_buffers=96MB")
     project.up()
     use(project)
-    project.sql("ALTER SYSTEM SET shared_buffers = '256MB'")
+    project.sql("ALTER SYSTEM SET shared_buffers = '64MB'")
     try:
         project.sql("SELECT pg_reload_conf()")
         found = effective(project, planned)
         shared_buffers = found.lever("postgresql.shared_buffers")
-        assert (shared_buffers["state"], shared_buffers["effective"]) == ("overridden", "64MB")
+        assert (shared_buffers["state"], shared_buffers["effective"]) == ("overridden", "96MB")
         assert "command line" in shared_buffers["because"]
         assert "postgresql.auto.conf" in shared_buffers["because"]
         assert set(found.bad()) == {"postgresql.shared_buffers"}

@@ -24,7 +24,7 @@ def test_the_limits_of_the_containers(applied: Project) -> None:
 
 
 def test_postgresql_has_its_parameters(applied: Project) -> None:
-    assert applied.sql("SHOW shared_buffers") == "256MB"
+    assert applied.sql("SHOW shared_buffers") == "64MB"
     assert applied.sql("SHOW jit") == "off"
 
 

@@ -32,4 +32,4 @@ def test_the_containers_are_as_planned(applied: Project) -> None:
 
 
 def test_postgresql_has_its_parameters(applied: Project) -> None:
-    assert applied.sql("SHOW shared_buffers") == "256MB"
+    assert applied.sql("SHOW shared_buffers") == "64MB"
