@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from typing import Any, Dict, List, Optional, Tuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import MIB, OTHERS, RAM, USERS
@@ -21,6 +22,8 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.host import I
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
 from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import values_of
+
+pytestmark = pytest.mark.slow
 
 NAMES = st.sampled_from([cache.name for cache in CACHES])
 FACTORS = st.sampled_from([0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 10.0])
