@@ -42,6 +42,7 @@ def record(engine: Engine, seen: dict[str, Any]) -> dict[str, Any]:
             details = project.inspect(service)
             seen[service] = details["HostConfig"]["CgroupParent"]
             seen["directory"] = project.directory
+        seen["project"] = project.settings["COMPOSE_PROJECT_NAME"]
         parent = pathlib.Path(
             "/sys/fs/cgroup/memory" if pathlib.Path("/sys/fs/cgroup/memory").is_dir() else "/sys/fs/cgroup"
         )
@@ -98,4 +99,4 @@ def test_peaks_are_possible(record: dict[str, Any]) -> None:
 
 def test_nothing_is_left_behind(engine: Engine, record: dict[str, Any], seen: dict[str, Any]) -> None:
     assert not seen["directory"].exists() and not seen["cgroup"].exists()
-    assert not engine.docker("ps", "--all", "--quiet", "--filter", "name=near-").stdout.split()
+    assert not engine.docker("ps", "--all", "--quiet", "--filter", f"name={seen['project']}").stdout.split()

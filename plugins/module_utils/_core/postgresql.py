@@ -233,8 +233,8 @@ def postgresql_settings(inputs: Inputs, sizes: PostgresqlSizes) -> Settings:
 
 
 def _wished_shared_buffers(users: int) -> int:
-    """64 MB up to 10 users, PostgreSQL's own 128 MB up to 500, doubling with the users from there to 16 GB."""
-    if users <= 10:
+    """64 MB up to 100 users, PostgreSQL's own 128 MB up to 500, doubling with the users from there to 16 GB."""
+    if users <= 100:
         return 64 * MIB
     size, mark = 128 * MIB, 500
     while users > mark and size < 16 * GIB:
