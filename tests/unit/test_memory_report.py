@@ -22,14 +22,7 @@ from simulated_server import HOUR, Load, Server
 from ansible_collections.synapse.tuning.plugins.module_utils._core import figures
 from ansible_collections.synapse.tuning.plugins.module_utils._core.budget_use import Use, budget_use
 from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_use import cache_use
-from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_verdicts import (
-    FIXED,
-    FULL,
-    IDLE,
-    NEVER_FULL,
-    THRASHES,
-    verdict,
-)
+from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_verdicts import THRASHES, verdict
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
     MeasurementError,
     PlanError,
@@ -353,10 +346,10 @@ def test_what_caches_do() -> None:
     found = cache_use(Measurement.from_data(measurement).synapse)
     assert [(cache.name, said) for cache, said in found] == [
         ("*stateGroupCache*", THRASHES),
-        ("of_a_fixed_size", FIXED),
-        ("*getEvent*", FULL),
-        ("get_users_in_room", NEVER_FULL),
-        ("small", IDLE),
+        ("of_a_fixed_size", "full, and no factor changes its size"),
+        ("*getEvent*", "full, but works"),
+        ("get_users_in_room", "never full"),
+        ("small", "hardly used"),
     ]
 
 
@@ -372,11 +365,11 @@ def cache(**changes: Any) -> CacheUse:
         (cache(), 3599.0, ""),
         (cache(), None, ""),
         (cache(size=899), 3600.0, ""),
-        (cache(evictions=Evictions(size=59)), 3600.0, FULL),
-        (cache(), 3700.0, FULL),
-        (cache(hits=951, misses=49), 3600.0, FULL),
-        (cache(hits=949), 3600.0, IDLE),
-        (cache(size=199, evictions=Evictions()), 3600.0, NEVER_FULL),
+        (cache(evictions=Evictions(size=59)), 3600.0, "full, but works"),
+        (cache(), 3700.0, "full, but works"),
+        (cache(hits=951, misses=49), 3600.0, "full, but works"),
+        (cache(hits=949), 3600.0, "hardly used"),
+        (cache(size=199, evictions=Evictions()), 3600.0, "never full"),
         (cache(size=199, evictions=Evictions(size=1)), 3600.0, ""),
         (cache(size=200, evictions=Evictions()), 3600.0, ""),
         (cache(max_size=None), 3600.0, ""),

@@ -10,23 +10,9 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import
 from ansible_collections.synapse.tuning.plugins.module_utils._core.lessons import HOUR, is_longer_than
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import CacheUse
 
-__all__ = [
-    "FIXED",
-    "FULL",
-    "IDLE",
-    "NEVER_FULL",
-    "THRASHES",
-    "evictions_per_hour",
-    "is_never_full",
-    "thrashes",
-    "verdict",
-]
+__all__ = ["THRASHES", "evictions_per_hour", "is_never_full", "thrashes", "verdict"]
 
 THRASHES = "thrashes"
-FIXED = "full, and no factor changes its size"
-FULL = "full, but works"
-NEVER_FULL = "never full"
-IDLE = "hardly used"
 
 # Each eviction is a query when the entry is asked for again: once a minute is worth a change.
 _EVICTIONS_PER_HOUR = 60
@@ -59,16 +45,16 @@ def is_never_full(use: CacheUse) -> bool:
 
 
 def verdict(use: CacheUse, uptime: Optional[float]) -> str:
-    """One of the above; empty where there is nothing to say, or it is too early."""
+    """For people, in a few words; empty where there is nothing to say, or it is too early."""
     if not is_longer_than(HOUR, uptime):
         return ""
     if thrashes(use, uptime):
-        return THRASHES if is_known_cache(use.name) else FIXED
+        return THRASHES if is_known_cache(use.name) else "full, and no factor changes its size"
     if use.lookups < _LOOKUPS:
-        return IDLE
+        return "hardly used"
     if _is_full(use):
-        return FULL
-    return NEVER_FULL if is_never_full(use) else ""
+        return "full, but works"
+    return "never full" if is_never_full(use) else ""
 
 
 def _is_full(use: CacheUse) -> bool:
