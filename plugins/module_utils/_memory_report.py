@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Optional
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _files
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import PlanError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_plan import KnownPlan
 
 __all__ = ["read_plan", "write"]
 
@@ -17,17 +18,16 @@ __all__ = ["read_plan", "write"]
 _MODE = 0o600
 
 
-def read_plan(path: Optional[str]) -> Optional[Mapping[str, Any]]:
-    """The plan in a file; None where there is no file. Raises FileProblem or SourceError."""
+def read_plan(path: Optional[str]) -> Optional[KnownPlan]:
+    """The plan in a file; None where there is no file. Raises FileProblem or PlanError."""
     if path is None or not os.path.lexists(path):
         return None
     try:
-        plan = json.loads(_files.read_text(path))
+        return KnownPlan.from_data(json.loads(_files.read_text(path)))
     except ValueError as error:
-        raise SourceError(f"{_files.shown(path)} is not JSON: {error}; plan again, or leave the plan out") from None
-    if not isinstance(plan, dict):
-        raise SourceError(f"{_files.shown(path)} holds no plan; plan again, or leave the plan out")
-    return plan
+        raise PlanError(f"{_files.shown(path)} is not JSON: {error}; plan again, or leave the plan out") from None
+    except PlanError as error:
+        raise PlanError(f"{_files.shown(path)}: {error}") from None
 
 
 def write(path: str, text: str, *, dry_run: bool = False) -> Dict[str, Any]:

@@ -17,7 +17,7 @@ description:
     the figures before and after, Synapse's caches, the heaviest rooms, and what could not be measured.
   - The page needs nothing beside it. It holds no script, asks for nothing, and can be printed. Every text in it is escaped,
     and its policy forbids a browser to run or fetch anything all the same.
-  - What is not known is said in the page, and never an error.
+  - What is not known is said in the page, and never an error; what is no measurement, no plan or no room is one.
 options:
   path:
     description:
@@ -29,6 +29,11 @@ options:
     description: What M(synapse.tuning.memory_info) returned as RV(synapse.tuning.memory_info#module:measurement).
     type: dict
     required: true
+  measurement_path:
+    description:
+      - The file on the host that holds it, such as O(synapse.tuning.measurement_file#module:path).
+      - The commands that plan from it name this file, and without it a placeholder. It is not read.
+    type: path
   before:
     description:
       - An earlier one to compare with, such as RV(synapse.tuning.measurement_file#module:before).
@@ -147,9 +152,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.synapse.tuning.plugins.module_utils import _memory_report
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.html_report import html_report
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_plan import KnownPlan
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measure_report import measure_report
-from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import measured_of
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_findings import find
+from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms import Room
 
 
 def main() -> None:
@@ -158,6 +165,7 @@ def main() -> None:
         argument_spec={
             "path": {"type": "path"},
             "measurement": {"type": "dict", "required": True},
+            "measurement_path": {"type": "path"},
             "before": {"type": "dict"},
             "plan": {"type": "dict"},
             "plan_path": {"type": "path"},
@@ -172,12 +180,13 @@ def main() -> None:
     written = {"changed": False, "diff": {"before": "", "after": ""}}
     try:
         findings = find(
-            measured_of(given["measurement"]),
-            before=given["before"] and measured_of(given["before"]),
-            plan=given["plan"] or _memory_report.read_plan(given["plan_path"]),
-            rooms=given["rooms"],
+            Measurement.from_data(given["measurement"]),
+            before=Measurement.from_data(given["before"]) if given["before"] else None,
+            plan=KnownPlan.from_data(given["plan"]) if given["plan"] else _memory_report.read_plan(given["plan_path"]),
+            rooms=[Room.from_data(room) for room in given["rooms"]],
             rooms_missing=given["rooms_missing"],
             host=given["host"],
+            path=given["measurement_path"],
         )
         if path:
             written = _memory_report.write(path, html_report(findings), dry_run=module.check_mode)

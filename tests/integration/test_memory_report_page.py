@@ -120,10 +120,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("report")
     (folder / "plan.json").write_text(json.dumps(PLAN), "utf-8")
     (folder / "broken.json").write_text("{", "utf-8")
+    (folder / "none.json").write_text("[]", "utf-8")
     rooms = [sample_room(), sample_room(room_id="!left:x", name=HOSTILE, canonical_alias=None, local_members=0)]
     whole = {
         "path": str(folder / "whole.html"),
         "measurement": bad(),
+        "measurement_path": "/srv/matrix/measurement.json",
         "before": taken(0),
         "plan_path": str(folder / "plan.json"),
         "rooms": rooms,
@@ -137,12 +139,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         {"options": {**bare, "path": str(folder / "gone" / "bare.html")}},
         {"options": {**bare, "plan_path": str(folder / "broken.json")}},
         {"options": {"measurement": taken(0), "rooms_missing": "no login"}},
+        {"options": {**bare, "measurement": {**taken(0), "synapse": 7}}},
+        {"options": {**bare, "plan_path": str(folder / "none.json")}},
     ]
     return {"folder": folder, "answers": run(folder, "memory_report", runs)}
 
 
 def test_the_page_is_written_once(written: dict[str, Any]) -> None:
-    checked, first, again, bare, no_directory, broken, only_text = written["answers"]
+    checked, first, again, bare, no_directory, broken, only_text, no_measurement, no_plan = written["answers"]
     assert [each["changed"] for each in (checked, first, again, bare, only_text)] == [True, True, False, True, False]
     page = (written["folder"] / "whole.html").read_text("utf-8")
     assert stat.S_IMODE((written["folder"] / "whole.html").stat().st_mode) == 0o600
@@ -152,6 +156,10 @@ def test_the_page_is_written_once(written: dict[str, Any]) -> None:
     assert again["diff"]["before"] == again["diff"]["after"] == said
     assert (no_directory["failed"], broken["failed"]) == (True, True)
     assert "no such file or directory" in no_directory["msg"] and "broken.json is not JSON" in broken["msg"]
+    assert (no_measurement["failed"], no_plan["failed"]) == (True, True)
+    assert no_measurement["msg"].startswith("measurement.synapse must be a mapping: give")
+    assert "none.json: this is no plan, plan must be a mapping: plan again" in no_plan["msg"]
+    assert "-e synapse_tuning_measurement_path=/srv/matrix/measurement.json" in first["steps"][0]["command"]
     assert [step["urgency"] for step in first["steps"][:3]] == ["failing", "failing", "memory"]
     assert "WHAT TO DO NEXT" in first["table"] and only_text["path"] is None
 

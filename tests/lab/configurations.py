@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "stack"))
 # Last, so first: its conftest makes a folder whose ansible_collections has this checkout.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-import conftest  # noqa: F401
+import conftest  # noqa: F401 pylint: disable=unused-import
 import peers
 import play
 from deployment import Deployment

@@ -89,7 +89,7 @@ class Latencies:
         if len(self.samples) < _KEPT_ERRORS:
             self.samples.append(f"{kind}: {why}"[:200])
 
-    def summary(self, mixed: Iterable[str] = KINDS) -> dict[str, dict[str, float]]:
+    def summary(self, mixed: Iterable[str] = tuple(KINDS)) -> dict[str, dict[str, float]]:
         """By kind, and in `all` for those of the mix: count, errors, and p50, p95, p99 in ms."""
         kinds = sorted({*self.taken, *self.failed})
         said = {kind: _figures(self.taken.get(kind, []), self.failed.get(kind, 0)) for kind in kinds}

@@ -12,7 +12,8 @@ from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-import conftest  # noqa: F401 - it sees to it that ansible_collections.synapse.tuning means this checkout
+# It sees to it that ansible_collections.synapse.tuning means this checkout.
+import conftest  # noqa: F401 pylint: disable=unused-import
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import memory_model, units
 

@@ -96,7 +96,7 @@ _MEASUREMENT: dict[str, Any] = {
         },
         "gc": [{"generation": 0, "collections": 800, "seconds": 1.5}],
         "caches": [
-            _cache("*getEvent*", 2048, 2048, 9500, 500, 300),
+            _cache("*getEvent*", 2048, 2048, 9500, 500, 150),
             _cache("get_users_in_room", 120, 50_000, 4000, 120),
             _cache("small", 3, 100, 7, 3),
         ],
@@ -105,7 +105,7 @@ _MEASUREMENT: dict[str, Any] = {
         "version": "15.18",
         "uptime": 12400.0,
         "container": _container("matrix-db-1", limit=512, held=180, held_peak=200),
-        "shared": 110 * MIB,
+        "shared": 70 * MIB,
         "backends": [
             *(_backend(pid, "client backend", 10) for pid in (11, 12, 13)),
             _backend(14, "checkpointer", 4),
@@ -119,7 +119,7 @@ _MEASUREMENT: dict[str, Any] = {
         "connections": 3,
         "connections_peak": 4,
         "max_connections": 30,
-        "shared_buffers": 256 * MIB,
+        "shared_buffers": 64 * MIB,
         "work_mem": 4 * MIB,
         "autovacuum": {
             "running": 0,
@@ -176,4 +176,4 @@ def sample_room(**other: Any) -> dict[str, Any]:
 
 def thrashing(name: str) -> dict[str, Any]:
     """A cache that does not keep what it is asked for."""
-    return _cache(name, 100, 100, 3000, 7000, 6900)
+    return _cache(name, 5_000, 5_000, 3000, 7000, 6900)

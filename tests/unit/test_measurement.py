@@ -68,11 +68,13 @@ def test_what_is_none_is_refused(data: Any) -> None:
         (
             "synapse.container.held",
             "400M",
-            "synapse.container.held must be a whole number of at least 0, and is '400M'",
+            r"synapse.container.held must be a whole number from 0 to 2\^64, and is '400M'",
         ),
-        ("synapse.container.held", -1, "must be a whole number of at least 0, and is -1"),
-        ("synapse.container.limit", True, "must be a whole number of at least 0, and is True"),
-        ("synapse.uptime", float("nan"), "must be a number of at least 0, and is nan"),
+        ("synapse.container.held", -1, r"must be a whole number from 0 to 2\^64, and is -1"),
+        ("synapse.container.limit", True, r"must be a whole number from 0 to 2\^64, and is True"),
+        ("synapse.container.held", 10**400, r"must be a whole number from 0 to 2\^64, and is 1000"),
+        ("synapse.uptime", float("inf"), r"must be a number from 0 to 2\^64, and is inf"),
+        ("synapse.uptime", float("nan"), r"must be a number from 0 to 2\^64, and is nan"),
         ("synapse.caches", {}, "measurement.synapse.caches must be a list"),
         ("synapse.caches.1.name", 3, r"measurement.synapse.caches\[1\].name must be a text, and is 3"),
         ("postgresql.backends.0.pid", None, r"backends\[0\].pid must be a whole number"),
@@ -94,6 +96,24 @@ def test_later_versions_may_add_and_leave_out() -> None:
     assert read is not None and read.peak is None and read.held == 400 * MIB
     # A whole number is a number, as Jinja has it of 60.0.
     assert Measurement.from_data(changed("duration", 60)).duration == 60.0
+
+
+# --- what follows from the figures --------------------------------------------------------------
+
+
+def test_without_its_container_a_program_holds_what_its_processes_do() -> None:
+    whole = at_its_limits()
+    assert (whole.synapse.held, whole.postgresql.held, whole.held) == (400 * MIB, 400 * MIB, 800 * MIB)
+    synapse, postgresql = replace(whole.synapse, container=None), replace(whole.postgresql, container=None)
+    assert (synapse.held, postgresql.held) == (430 * MIB, (130 + 3 + 11 + 7) * MIB)
+    assert replace(postgresql, shared=None).held is None
+    assert replace(whole, synapse=replace(synapse, processes=())).held == 400 * MIB
+
+
+def test_shares_and_bounds() -> None:
+    found = at_its_limits().postgresql
+    assert (found.hit_rate, len(found.clients), container(limit=None).bound) == (0.99, 2, float("inf"))
+    assert replace(found, blocks_hit=0, blocks_read=0).hit_rate is replace(found, blocks_read=None).hit_rate is None
 
 
 # --- peaks -------------------------------------------------------------------------------------

@@ -15,19 +15,28 @@ from typing import Any, Optional
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from measurements import MEASUREMENTS
 from sample_measurement import MIB, sample_measurement, sample_room, thrashing
+from simulated_server import HOUR, Load, Server
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import figures
-from ansible_collections.synapse.tuning.plugins.module_utils._core.budget_use import budget_use
-from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_use import THRASHES, cache_use
-from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import MeasurementError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.budget_use import Use, budget_use
+from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_use import cache_use
+from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_verdicts import THRASHES, verdict
+from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
+    MeasurementError,
+    PlanError,
+    SourceError,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
 from ansible_collections.synapse.tuning.plugins.module_utils._core.html_report import html_report
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_plan import KnownPlan
 from ansible_collections.synapse.tuning.plugins.module_utils._core.markup import Markup, element, escape
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measure_report import WIDTH, measure_report
-from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import clean_number, measured_of
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import CacheUse, Evictions, Measurement
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_findings import Findings, find
 from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
+from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms import Room
 from ansible_collections.synapse.tuning.plugins.module_utils._core.steps import Step, playbook
 
 PLAN = make_plan(Inputs(users=5, ram=2048 * MIB, postgresql_version=15))
@@ -65,9 +74,20 @@ class Page(HTMLParser):
         return " ".join(self.texts)
 
 
-def findings(measurement: dict[str, Any], *, before: Any = None, **more: Any) -> Findings:
-    earlier = None if before is None else measured_of(before)
-    return find(measured_of(measurement), before=earlier, **{"plan": PLAN, **more})
+def findings(
+    measurement: dict[str, Any], *, before: Any = None, plan: Any = PLAN, rooms: Any = (), **more: Any
+) -> Findings:
+    return find(
+        Measurement.from_data(measurement),
+        before=before and Measurement.from_data(before),
+        plan=plan and KnownPlan.from_data(plan),
+        rooms=[Room.from_data(room) for room in rooms],
+        **more,
+    )
+
+
+def uses(measurement: dict[str, Any], plan: Any = PLAN) -> list[Use]:
+    return budget_use(Measurement.from_data(measurement), KnownPlan.from_data(plan))
 
 
 def steps(**at: Any) -> list[Step]:
@@ -194,7 +214,7 @@ def test_a_measurement_without_any_source_is_a_report() -> None:
 
 @given(data=st.data())
 def test_any_figure_may_be_missing_or_huge(data: st.DataObject) -> None:
-    measurement = sample_measurement(taken_at=LATER)
+    measurement, was_refused = sample_measurement(taken_at=LATER), None
     for way in data.draw(st.lists(st.sampled_from(WHOLE), max_size=12)):
         place = measurement
         for key in way[:-1]:
@@ -202,25 +222,41 @@ def test_any_figure_may_be_missing_or_huge(data: st.DataObject) -> None:
         if isinstance(place, dict):
             place[way[-1]] = data.draw(st.sampled_from([None, 0, 2**63, 10**18]))
     try:
-        now = measured_of(measurement)
-    except MeasurementError:
+        found = findings(
+            measurement,
+            plan=data.draw(st.sampled_from([PLAN, None])),
+            before=sample_measurement(),
+            rooms=[{"room_id": "!bare:x"}, sample_room()],
+        )
+    except MeasurementError as error:
+        was_refused = str(error)
+    if was_refused is not None:
         # Some figures are always there.
+        assert was_refused.startswith("measurement") and "\n" not in was_refused
         return
-    plan = data.draw(st.sampled_from([PLAN, None, {}, {"budget": None, "host": 3, "homeserver": []}]))
-    found = find(now, plan=plan, before=measured_of(sample_measurement()), rooms=[{}, sample_room()])
-    page = Page(html_report(found))
-    assert "None" not in page.text
+    assert "None" not in Page(html_report(found)).text
     measure_report(found)
 
 
-@pytest.mark.parametrize("value", [None, True, "7", float("nan"), float("inf"), 10**400, [1]])
-def test_what_is_no_number_is_not_calculated_with(value: Any) -> None:
-    assert clean_number(value) is None
+@given(measured=MEASUREMENTS, before=MEASUREMENTS)
+def test_every_measurement_is_a_report(measured: Measurement, before: Measurement) -> None:
+    found = find(measured, before=before, plan=KnownPlan.from_data(PLAN))
+    Page(html_report(found))
+    measure_report(found)
 
 
-def test_what_is_no_measurement_is_refused() -> None:
-    with pytest.raises(MeasurementError, match="measure again"):
-        measured_of({**sample_measurement(), "schema_version": 2})
+@pytest.mark.parametrize(
+    "plan", [7, {"plan": PLAN}, {**PLAN, "budget": None}, {**PLAN, "host": {**PLAN["host"], "ram": -1}}]
+)
+def test_what_is_no_plan_is_refused(plan: Any) -> None:
+    with pytest.raises(PlanError, match=r"^this is no plan, .*: plan again, or leave the plan out$"):
+        KnownPlan.from_data(plan)
+
+
+@pytest.mark.parametrize("room", [{}, {**sample_room(), "known": "yes"}, {**sample_room(), "events": 10**400}])
+def test_what_is_no_room_is_refused(room: Any) -> None:
+    with pytest.raises(SourceError, match=r"^room.* as synapse\.tuning\.rooms_info returns them$"):
+        Room.from_data(room)
 
 
 # --- before and after ---------------------------------------------------------------------------
@@ -254,27 +290,27 @@ def test_a_process_that_has_just_started_is_not_like_one_that_has_not() -> None:
 
 
 def test_each_row_of_the_budget_has_its_use() -> None:
-    uses = {use.component: use for use in budget_use(measured_of(sample_measurement()), PLAN)}
+    found = {use.component: use for use in uses(sample_measurement())}
     planned = {row["component"]: row["bytes"] for row in PLAN["budget"]}
-    assert {name for name in planned if name not in uses} == set()
-    held = {name: use.held and use.held / MIB for name, use in uses.items()}
+    assert {name for name in planned if name not in found} == set()
+    held = {name: use.held and use.held / MIB for name, use in found.items()}
     assert held == {
         "synapse": 300,
         "postgresql": 180,
-        "postgresql_shared": 110,
+        "postgresql_shared": 70,
         "postgresql_connections": 30,
         "postgresql_maintenance": 6,
         "postgresql_headroom": 30,
         "operating_system": 2048 - 1320 - 480,
         "page_cache": 1320,
     }
-    assert uses["postgresql"].planned == sum(size for name, size in planned.items() if name.startswith("postgresql_"))
-    assert (uses["synapse"].peak, uses["synapse"].limit) == (420 * MIB, 1024 * MIB)
+    assert found["postgresql"].planned == sum(size for name, size in planned.items() if name.startswith("postgresql_"))
+    assert (found["synapse"].peak, found["synapse"].limit) == (420 * MIB, 1024 * MIB)
 
 
 def test_a_row_that_is_not_measured_is_shown_all_the_same() -> None:
     plan = {**PLAN, "budget": [*PLAN["budget"], {"component": "bridges", "bytes": 5 * MIB, "why": ""}]}
-    use = budget_use(measured_of(sample_measurement()), plan)[-1]
+    use = uses(sample_measurement(), plan)[-1]
     assert (use.label, use.planned, use.held) == ("bridges", 5 * MIB, None)
 
 
@@ -283,12 +319,12 @@ def test_workers_have_a_row_of_their_own() -> None:
     worker = {**measurement["synapse"]["processes"][0], "name": "worker1", "pid": 99, "pss": 150 * MIB}
     measurement["synapse"]["processes"].append(worker)
     plan = make_plan(Inputs(users=50, ram=4096 * MIB, workers=1))
-    uses = {use.component: use for use in budget_use(measured_of(measurement), plan)}
-    assert (uses["synapse"].held, uses["synapse_workers"].held) == (310 * MIB, 150 * MIB)
+    found = {use.component: use for use in uses(measurement, plan)}
+    assert (found["synapse"].held, found["synapse_workers"].held) == (310 * MIB, 150 * MIB)
 
 
 def test_a_plan_for_a_part_of_the_host_is_not_held_against_all_of_it() -> None:
-    use = {use.component: use for use in budget_use(measured_of(sample_measurement(host__total=8192 * MIB)), PLAN)}
+    use = {use.component: use for use in uses(sample_measurement(host__total=8192 * MIB))}
     assert (use["operating_system"].held, use["page_cache"].held) == (None, None)
     assert use["operating_system"].note == "not comparable: the plan is for 2 GiB, this host has 8 GiB"
 
@@ -306,14 +342,59 @@ def test_a_container_without_a_limit_has_none() -> None:
 
 def test_what_caches_do() -> None:
     measurement = sample_measurement()
-    measurement["synapse"]["caches"].append(thrashing("poor"))
-    found = [(cache.name, cache.verdict) for cache in cache_use(measured_of(measurement))]
-    assert found == [
-        ("poor", THRASHES),
+    measurement["synapse"]["caches"] += [thrashing("*stateGroupCache*"), thrashing("of_a_fixed_size")]
+    found = cache_use(Measurement.from_data(measurement).synapse)
+    assert [(cache.name, said) for cache, said in found] == [
+        ("*stateGroupCache*", THRASHES),
+        ("of_a_fixed_size", "full, and no factor changes its size"),
         ("*getEvent*", "full, but works"),
         ("get_users_in_room", "never full"),
         ("small", "hardly used"),
     ]
+
+
+def cache(**changes: Any) -> CacheUse:
+    figures_ = {"size": 900, "max_size": 1000, "hits": 950, "misses": 50, "evictions": Evictions(size=60), **changes}
+    return CacheUse(name="*getEvent*", **figures_)
+
+
+@pytest.mark.parametrize(
+    ("use", "uptime", "said"),
+    [
+        (cache(), 3600.0, THRASHES),
+        (cache(), 3599.0, ""),
+        (cache(), None, ""),
+        (cache(size=899), 3600.0, ""),
+        (cache(evictions=Evictions(size=59)), 3600.0, "full, but works"),
+        (cache(), 3700.0, "full, but works"),
+        (cache(hits=951, misses=49), 3600.0, "full, but works"),
+        (cache(hits=949), 3600.0, "hardly used"),
+        (cache(size=199, evictions=Evictions()), 3600.0, "never full"),
+        (cache(size=199, evictions=Evictions(size=1)), 3600.0, ""),
+        (cache(size=200, evictions=Evictions()), 3600.0, ""),
+        (cache(max_size=None), 3600.0, ""),
+        (cache(size=None), 3600.0, ""),
+    ],
+)
+def test_verdicts(use: CacheUse, uptime: Optional[float], said: str) -> None:
+    assert verdict(use, uptime) == said
+
+
+@given(working=st.integers(100, 200_000), times=st.integers(2, 20), hours=st.sampled_from([0.5, 1.0, 48.0]))
+def test_the_report_and_the_plan_are_of_one_mind(working: int, times: int, hours: float) -> None:
+    load = Load(working_sets={"*stateGroupCache*": working}, times=times, uptime=hours * HOUR)
+    server = Server().applied(make_plan(Inputs(users=5, ram=8192 * MIB)))
+    measured = server.measured(load)
+    ((_cache, said),) = cache_use(measured.synapse)
+    learned = [each["lever"] for each in make_plan(Inputs(users=5, ram=8192 * MIB), measured)["learned"]]
+    assert (said == THRASHES) == ("homeserver.caches.per_cache_factors.*stateGroupCache*" in learned)
+
+
+def test_it_may_be_too_early() -> None:
+    caches = [thrashing("*stateGroupCache*")]
+    found = findings(sample_measurement(synapse__caches=caches, synapse__uptime=96.0))
+    assert "too early to say whether one thrashes: Synapse has run for 1 min 36 s" in Page(html_report(found)).text
+    assert found.steps == ()
 
 
 # --- what to do next ----------------------------------------------------------------------------
@@ -340,9 +421,9 @@ def test_where_nothing_is_wrong_it_says_so() -> None:
         ({"synapse__jemalloc__allocated": 100 * MIB}, "Synapse's allocator keeps memory", "210 MiB are resident, 100"),
         ({"postgresql__connections_peak": 29}, "PostgreSQL is nearly out of connections", "29 of 30 were open"),
         (
-            {"postgresql__temp_files": 3, "postgresql__temp_bytes": 30 * MIB},
+            {"postgresql__temp_files": 30, "postgresql__temp_bytes": 300 * MIB},
             "PostgreSQL sorts on the disk",
-            "3 temporary files of 10 MiB on average; work_mem is 4 MiB",
+            "30 temporary files in 3 hours, 10 MiB each on average; work_mem is 4 MiB",
         ),
         ({"postgresql__blocks_read": 200_000}, "PostgreSQL reads much from outside its cache", "83 % of 1,190,000"),
         ({"shm__used": 250 * MIB}, "PostgreSQL's /dev/shm is nearly full", "250 MiB of 256 MiB"),
@@ -365,13 +446,62 @@ def test_backends_beyond_the_plan() -> None:
     assert returned["More connections than Synapse's pools are planned to open"] == 60 * MIB
 
 
-def test_a_cache_that_thrashes_gets_twice_its_factor() -> None:
-    caches = [thrashing("_get_state_group_for_event")]
-    (step,) = steps(synapse__caches=caches)
-    factor = PLAN["homeserver"]["caches.global_factor"]["value"]
-    given = json.loads(shlex.split(step.command)[-1])
-    assert given["synapse_tuning_per_cache_factors"] == {"_get_state_group_for_event": 2 * factor}
+@pytest.mark.parametrize(
+    ("at", "levers"),
+    [
+        (
+            {"synapse__caches": [thrashing("*stateGroupCache*"), thrashing("is_real_user")]},
+            ["caches.per_cache_factors.*stateGroupCache*", "caches.per_cache_factors.is_real_user"],
+        ),
+        ({"postgresql__temp_files": 30, "postgresql__temp_bytes": 300 * MIB}, ["postgresql.work_mem"]),
+        ({"postgresql__connections_peak": 29}, ["postgresql.max_connections"]),
+        ({"synapse__container__held_peak": 900 * MIB}, ["compose.synapse.memory_limit"]),
+        ({"postgresql__container__held_peak": 450 * MIB}, ["compose.postgresql.memory_limit"]),
+        ({"synapse__container__oom_kills": 1}, ["compose.synapse.memory_limit"]),
+    ],
+)
+def test_what_the_plan_learns_is_its_step(at: dict[str, Any], levers: list[str]) -> None:
+    measurement = sample_measurement(**at)
+    (step,) = findings(measurement, path="/srv/matrix/measurement.json").steps
+    assert all(lever in step.advice for lever in levers)
+    assert step.command == (
+        "ansible-playbook synapse.tuning.tune_synapse -i inventory.yml --become -e synapse_tuning_users=5"
+        " -e synapse_tuning_measurement_path=/srv/matrix/measurement.json"
+    )
+    # And that command moves them.
+    plan = make_plan(Inputs(users=5, ram=2048 * MIB, postgresql_version=15), Measurement.from_data(measurement))
+    moved = {each["lever"] for each in plan["learned"]}
+    assert {lever for lever in moved if lever.endswith(tuple(levers))} == moved != set()
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        {"postgresql__temp_files": 9, "postgresql__temp_bytes": 90 * MIB},
+        {"postgresql__temp_files": 30, "postgresql__temp_bytes": 300 * MIB, "postgresql__uptime": 3599.0},
+        {"postgresql__temp_files": 30, "postgresql__temp_bytes": 300 * MIB, "postgresql__work_mem": 32 * MIB},
+        {"postgresql__connections_peak": 24},
+        {"synapse__container__held_peak": 870 * MIB},
+    ],
+)
+def test_what_the_plan_leaves_alone_is_none(at: dict[str, Any]) -> None:
+    assert steps(**at) == []
+
+
+def test_the_caches_of_another_version_are_the_users() -> None:
+    (step,) = steps(synapse__caches=[thrashing("*stateGroupCache*")], synapse__version="1.200.0")
+    assert "synapse_tuning_per_cache_factors" in step.advice and step.command == ""
     assert "answered 30 % of 10,000 lookups" in step.figure
+
+
+def test_what_was_learned_once_is_learned_again() -> None:
+    measurement = sample_measurement(shm__used=250 * MIB)
+    learned = {**PLAN, "host": {**PLAN["host"], "measured": LATER}}
+    commands = [findings(measurement, plan=plan).steps[0].command for plan in (PLAN, learned)]
+    assert [" -e synapse_tuning_measurement_path=PROJECT/measurement.json" in each for each in commands] == [
+        False,
+        True,
+    ]
 
 
 def test_dead_rows() -> None:
@@ -388,7 +518,7 @@ def test_rooms() -> None:
         "1 heavy room that nobody here is in",
         "The state of 1 room is stored many times over",
     ]
-    assert found[0].returns == 30 * MIB
+    assert found[0].returns == 15_000 * 2000
     given = json.loads(shlex.split(found[0].command)[-2])
     assert given["synapse_tuning_rooms_purge"] == ["!left:x"]
     # What can't be taken back is looked at first.

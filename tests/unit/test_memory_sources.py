@@ -152,7 +152,7 @@ STATE = {
 class FakeEngine:
     """Containers in which Synapse's metrics, its files and PostgreSQL are asked for."""
 
-    def __init__(self, containers: Sequence[Found], *, state: Any = STATE) -> None:
+    def __init__(self, containers: Sequence[Found], *, state: Any) -> None:
         self.containers = list(containers)
         self.state = state
 
@@ -208,8 +208,8 @@ def machine(root: pathlib.Path, *, version: int = 1, **changes: str) -> str:
     )
 
 
-def measure(root: str, containers: Any = None, *, state: Any = STATE, **given: Any) -> Measurement:
-    engine = FakeEngine(project() if containers is None else containers, state=state)
+def measure(root: str, containers: Any = None, **given: Any) -> Measurement:
+    engine = FakeEngine(project() if containers is None else containers, state=given.pop("state", STATE))
     wanted = given.pop("wanted", Wanted(project_dir="/srv/matrix"))
     return _memory.measure(
         _memory.Request(wanted=wanted, **given),
@@ -266,7 +266,7 @@ def test_a_worker_whose_files_say_nothing_is_called_as_its_file(tmp_path: pathli
 
     seen = _memory.measure(
         _memory.Request(wanted=Wanted(project_dir="/srv/matrix")),
-        connect=lambda **_options: Silent(project()),
+        connect=lambda **_options: Silent(project(), state=STATE),
         root=machine(tmp_path),
     )
     assert [each.name for each in seen.synapse.processes] == ["main", "sender"]
@@ -354,13 +354,17 @@ def host(root: pathlib.Path) -> str:
     service = "0::/system.slice/matrix-synapse.service\n"
     return machine(
         root,
-        **process(500, MAIN, service, inner=None),
-        **process(501, SENDER, service, inner=None),
-        **process(600, "/usr/lib/postgresql/15/bin/postgres\0-D\0/x\0", "0::/system.slice/pg.service\n", inner=None),
-        **process(601, "postgres: 15/main: synapse synapse [local] idle\0", inner=None, parent=600),
-        **process(700, "/usr/lib/postgresql/13/bin/postgres\0-D\0/y\0", inner=None),
-        **process(701, "postgres: 13/main: checkpointer \0", inner=None, parent=700),
-        **{"dev/kmsg": f"4,1,5140900,-;{LOG[1][1]}".replace(f"/docker/{ID}", "/system.slice/pg.service")},
+        **{
+            **process(500, MAIN, service, inner=None),
+            **process(501, SENDER, service, inner=None),
+            **process(
+                600, "/usr/lib/postgresql/15/bin/postgres\0-D\0/x\0", "0::/system.slice/pg.service\n", inner=None
+            ),
+            **process(601, "postgres: 15/main: synapse synapse [local] idle\0", inner=None, parent=600),
+            **process(700, "/usr/lib/postgresql/13/bin/postgres\0-D\0/y\0", inner=None),
+            **process(701, "postgres: 13/main: checkpointer \0", inner=None, parent=700),
+            "dev/kmsg": f"4,1,5140900,-;{LOG[1][1]}".replace(f"/docker/{ID}", "/system.slice/pg.service"),
+        },
     )
 
 

@@ -5,12 +5,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import Measured, added
+from ansible_collections.synapse.tuning.plugins.module_utils._core.known_plan import KnownPlan
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import (
+    Measurement,
+    PostgresqlMemory,
+    SynapseMemory,
+    added,
+    own,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import show_bytes
 
-__all__ = ["EVERYTHING_ELSE", "PAGE_CACHE", "Use", "budget_use", "planned_bytes"]
+__all__ = ["EVERYTHING_ELSE", "PAGE_CACHE", "Use", "budget_use"]
 
 EVERYTHING_ELSE = "operating_system"
 PAGE_CACHE = "page_cache"
@@ -59,13 +66,13 @@ class Use:
         return max(self.held - self.planned, 0)
 
 
-def budget_use(measured: Measured, plan: Optional[Mapping[str, Any]]) -> List[Use]:
+def budget_use(measured: Measurement, plan: Optional[KnownPlan]) -> List[Use]:
     """The rows, Synapse's and PostgreSQL's first. Without a plan those of which something is known."""
-    planned = planned_bytes(plan)
+    planned = {} if plan is None else plan.planned
     rows = [
-        *_synapse(measured, planned),
-        *_postgresql(measured, planned),
-        *_rest(measured, planned, plan),
+        *_synapse(measured.synapse, planned),
+        *_postgresql(measured.postgresql, None if measured.shm is None else measured.shm.used, planned),
+        *_rest(measured, planned, None if plan is None else plan.host.ram),
     ]
     known = {row.component for row in rows} | {_OTHER_SERVICES}
     # What a plan of another version has besides is not measured apart.
@@ -77,60 +84,43 @@ def budget_use(measured: Measured, plan: Optional[Mapping[str, Any]]) -> List[Us
     return [row for row in rows if row.planned is not None or row.held is not None]
 
 
-def planned_bytes(plan: Optional[Mapping[str, Any]]) -> Dict[str, float]:
-    """The budget of a plan by component; empty without one."""
-    rows = Measured(plan or {}).items("budget")
-    sizes = ((row.text("component"), row.number("bytes")) for row in rows)
-    return {component: size for component, size in sizes if size is not None and size >= 0}
-
-
-def _synapse(measured: Measured, planned: Mapping[str, float]) -> Iterator[Use]:
-    container = ("synapse", "container")
-    processes = measured.items("synapse", "processes")
-    limit = measured.limit("synapse")
+def _synapse(measured: SynapseMemory, planned: Mapping[str, int]) -> Iterator[Use]:
+    container = measured.container
+    peak, limit = (None, None) if container is None else (container.held_peak, container.bound)
     if "synapse_workers" not in planned:
-        yield Use(
-            "synapse",
-            "Synapse",
-            planned.get("synapse"),
-            measured.synapse,
-            measured.number(*container, "held_peak"),
-            limit,
-        )
+        yield Use("synapse", "Synapse", planned.get("synapse"), measured.held, peak, limit)
         return
     # Each process has a row and, where the processes are told apart, its own figures.
-    main = [each for each in processes if each.text("name") == "main"]
-    others = [each for each in processes if each.text("name") != "main"]
+    main = [each.pss for each in measured.processes if each.name == "main"]
+    others = [each.pss for each in measured.processes if each.name != "main"]
     apart = "" if main and others else "its processes were not told apart"
-    yield Use("synapse", "Synapse, main process", planned.get("synapse"), _pss(main), None, limit, apart)
-    yield Use("synapse_workers", "Synapse's workers", planned["synapse_workers"], _pss(others), None, None, apart)
+    yield Use("synapse", "Synapse, main process", planned.get("synapse"), added(main), None, limit, apart)
+    yield Use("synapse_workers", "Synapse's workers", planned["synapse_workers"], added(others), None, None, apart)
 
 
-def _postgresql(measured: Measured, planned: Mapping[str, float]) -> Iterator[Use]:
-    container = ("postgresql", "container")
-    working_set, held = (measured.number(*container, name) for name in ("working_set", "held"))
-    backends = measured.items("postgresql", "backends")
-    kinds: Dict[bool, List[Measured]] = {True: [], False: []}
-    for each in backends:
-        kinds[each.text("kind") in _SERVES].append(each)
+def _postgresql(measured: PostgresqlMemory, shm: Optional[int], planned: Mapping[str, int]) -> Iterator[Use]:
+    """shm: bytes in use of /dev/shm."""
+    container = measured.container
+    serving = [each for each in measured.backends if each.kind in _SERVES]
+    others = [each for each in measured.backends if each.kind not in _SERVES]
     mine = {name: size for name, size in planned.items() if name.startswith("postgresql_")}
     yield Use(
         "postgresql",
         "PostgreSQL",
         sum(mine.values()) if mine else None,
-        measured.postgresql,
-        measured.number(*container, "held_peak"),
-        measured.limit("postgresql"),
+        measured.held,
+        None if container is None else container.held_peak,
+        None if container is None else container.bound,
     )
-    parts: Sequence[Tuple[str, str, Optional[float], str]] = (
-        ("shared", "shared memory", measured.number("postgresql", "shared"), ""),
-        ("connections", "connections", Measured.own(kinds[True]), "what the backends hold each for itself"),
-        ("maintenance", "maintenance", Measured.own(kinds[False]), "autovacuum and the background processes"),
-        ("parallel", "parallel queries", measured.number("shm", "used"), "in /dev/shm"),
+    parts: Sequence[Tuple[str, str, Optional[int], str]] = (
+        ("shared", "shared memory", measured.shared, ""),
+        ("connections", "connections", own(serving), "what the backends hold each for itself"),
+        ("maintenance", "maintenance", own(others), "autovacuum and the background processes"),
+        ("parallel", "parallel queries", shm, "in /dev/shm"),
         (
             "headroom",
             "headroom",
-            None if working_set is None or held is None else max(working_set - held, 0),
+            None if container is None else max(container.working_set - container.held, 0),
             "file cache in use, which the kernel takes back where memory is short",
         ),
     )
@@ -141,16 +131,15 @@ def _postgresql(measured: Measured, planned: Mapping[str, float]) -> Iterator[Us
             yield Use(component, label, mine.get(component), size, note=note, part=True, bounded=bounded)
 
 
-def _rest(measured: Measured, planned: Mapping[str, float], plan: Optional[Mapping[str, Any]]) -> Iterator[Use]:
-    """What else the host holds, and what it has left."""
-    total, available = (measured.number("host", name) for name in ("total", "available"))
-    ram = Measured(plan or {}).number("host", "ram")
-    both = measured.together
+def _rest(measured: Measurement, planned: Mapping[str, int], ram: Optional[int]) -> Iterator[Use]:
+    """What else the host holds, and what it has left. ram: that the plan is for."""
+    host, both = measured.host, measured.held
+    total, available = (None, None) if host is None else (host.total, host.available)
     given = [planned[name] for name in (EVERYTHING_ELSE, _OTHER_SERVICES) if name in planned]
-    others: Optional[float] = None
+    others: Optional[int] = None
     note = "system, container engine and other services: what is neither available nor held by Synapse and PostgreSQL"
     if total is not None and ram is not None and not total / _SAME_HOST <= ram <= total * _SAME_HOST:
-        note = f"not comparable: the plan is for {show_bytes(int(ram))}, this host has {show_bytes(int(total))}"
+        note = f"not comparable: the plan is for {show_bytes(ram)}, this host has {show_bytes(total)}"
         available = None
     elif total is not None and available is not None and both is not None:
         others = max(total - available - both, 0)
@@ -163,7 +152,3 @@ def _rest(measured: Measured, planned: Mapping[str, float], plan: Optional[Mappi
         note="available on the host: the more, the better" if available is not None else note,
         bounded=False,
     )
-
-
-def _pss(processes: Sequence[Measured]) -> Optional[float]:
-    return added(each.number("pss") for each in processes)

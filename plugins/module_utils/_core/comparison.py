@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import figures
-from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import Measured, added
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement, own
 
 __all__ = ["Compared", "caveats", "compare"]
 
@@ -45,74 +45,72 @@ class Compared:
         return show(self.before), show(self.now), change
 
 
-_Figure = Callable[[Measured], Optional[float]]
+_Figure = Callable[[Measurement], Optional[float]]
 
 
-def compare(before: Optional[Measured], now: Measured) -> List[Compared]:
+def _at(path: str) -> _Figure:
+    """The figure at a path of attributes; None where it, or a part on the way, is not known."""
+
+    def figure(found: Any) -> Any:
+        for name in path.split("."):
+            found = None if found is None else getattr(found, name)
+        return found
+
+    return figure
+
+
+_LINES: Tuple[Tuple[str, str, str, _Figure], ...] = (
+    ("Together", "Synapse and PostgreSQL hold", "MiB", _at("held")),
+    ("Synapse", "holds", "MiB", _at("synapse.held")),
+    ("Synapse", "held at most", "MiB", _at("synapse.container.held_peak")),
+    ("Synapse", "with the file cache in use", "MiB", _at("synapse.container.working_set")),
+    ("Synapse", "limit", "MiB", _at("synapse.container.bound")),
+    ("Synapse", "its allocator: allocated", "MiB", _at("synapse.jemalloc.allocated")),
+    ("Synapse", "its allocator: resident", "MiB", _at("synapse.jemalloc.resident")),
+    ("Synapse", "swapped out", "MiB", _at("synapse.container.swap")),
+    ("Synapse", "kills for memory", "number", _at("synapse.container.oom_kills")),
+    ("Synapse", "running for", "time", _at("synapse.uptime")),
+    ("PostgreSQL", "holds", "MiB", _at("postgresql.held")),
+    ("PostgreSQL", "held at most", "MiB", _at("postgresql.container.held_peak")),
+    ("PostgreSQL", "limit", "MiB", _at("postgresql.container.bound")),
+    ("PostgreSQL", "shared memory", "MiB", _at("postgresql.shared")),
+    ("PostgreSQL", "backends, their own", "MiB", lambda measured: own(measured.postgresql.clients)),
+    ("PostgreSQL", "backends of connections", "number", lambda measured: len(measured.postgresql.clients) or None),
+    ("PostgreSQL", "connections at most", "number", _at("postgresql.connections_peak")),
+    ("PostgreSQL", "blocks found in its cache", "%", _at("postgresql.hit_rate")),
+    ("PostgreSQL", "temporary files", "number", _at("postgresql.temp_files")),
+    ("PostgreSQL", "swapped out", "MiB", _at("postgresql.container.swap")),
+    ("PostgreSQL", "kills for memory", "number", _at("postgresql.container.oom_kills")),
+    ("PostgreSQL", "database on disk", "MiB", _at("postgresql.database_bytes")),
+    ("PostgreSQL", "running for", "time", _at("postgresql.uptime")),
+    ("Host", "available", "MiB", _at("host.available")),
+    ("Host", "swap in use", "MiB", _at("host.swap_used")),
+    ("Host", "kills for memory since boot", "number", _at("host.oom_kills")),
+    ("Host", "in PostgreSQL's /dev/shm", "MiB", _at("shm.used")),
+)
+
+
+def compare(before: Optional[Measurement], now: Measurement) -> List[Compared]:
     """Every figure that at least one of the two has; without a measurement before, what is now."""
     found = [
         Compared(part, label, unit, None if before is None else figure(before), figure(now))
-        for part, label, unit, figure in _lines()
+        for part, label, unit, figure in _LINES
     ]
     return [line for line in found if line.before is not None or line.now is not None]
 
 
-def caveats(before: Optional[Measured], now: Measured) -> List[str]:
+def caveats(before: Optional[Measurement], now: Measurement) -> List[str]:
     """Why the two may not be like for like, a sentence each."""
     if before is None:
         return []
     found = []
-    for key, name in (("synapse", "Synapse"), ("postgresql", "PostgreSQL")):
-        old, new = before.number(key, "uptime"), now.number(key, "uptime")
-        if old and new is not None and new < old * _YOUNGER:
+    pairs = (("Synapse", before.synapse, now.synapse), ("PostgreSQL", before.postgresql, now.postgresql))
+    for name, old, new in pairs:
+        if old.uptime and new.uptime is not None and new.uptime < old.uptime * _YOUNGER:
             found.append(
-                f"{name} has run for {figures.duration(new)}, and for {figures.duration(old)} then:"
+                f"{name} has run for {figures.duration(new.uptime)}, and for {figures.duration(old.uptime)} then:"
                 " it has had less time to grow. Measure again later."
             )
-        then, is_now = before.text(key, "version"), now.text(key, "version")
-        if then and is_now and then != is_now:
-            found.append(f"{name} is {is_now} now, and was {then}.")
+        if old.version and new.version and old.version != new.version:
+            found.append(f"{name} is {new.version} now, and was {old.version}.")
     return found
-
-
-def _lines() -> Iterator[Tuple[str, str, str, _Figure]]:
-    def at(*path: str) -> _Figure:
-        return lambda measured: measured.number(*path)
-
-    yield "Together", "Synapse and PostgreSQL hold", "MiB", lambda measured: measured.together
-    yield "Synapse", "holds", "MiB", lambda measured: measured.synapse
-    yield "Synapse", "held at most", "MiB", at("synapse", "container", "held_peak")
-    yield "Synapse", "with the file cache in use", "MiB", at("synapse", "container", "working_set")
-    yield "Synapse", "limit", "MiB", lambda measured: measured.limit("synapse")
-    yield "Synapse", "its allocator: allocated", "MiB", at("synapse", "jemalloc", "allocated")
-    yield "Synapse", "its allocator: resident", "MiB", at("synapse", "jemalloc", "resident")
-    yield "Synapse", "swapped out", "MiB", at("synapse", "container", "swap")
-    yield "Synapse", "kills for memory", "number", at("synapse", "container", "oom_kills")
-    yield "Synapse", "running for", "time", at("synapse", "uptime")
-    yield "PostgreSQL", "holds", "MiB", lambda measured: measured.postgresql
-    yield "PostgreSQL", "held at most", "MiB", at("postgresql", "container", "held_peak")
-    yield "PostgreSQL", "limit", "MiB", lambda measured: measured.limit("postgresql")
-    yield "PostgreSQL", "shared memory", "MiB", at("postgresql", "shared")
-    yield "PostgreSQL", "backends, their own", "MiB", lambda measured: Measured.own(measured.clients)
-    yield "PostgreSQL", "backends of connections", "number", lambda measured: _length(measured.clients)
-    yield "PostgreSQL", "connections at most", "number", at("postgresql", "connections_peak")
-    yield "PostgreSQL", "blocks found in its cache", "%", _hit_ratio
-    yield "PostgreSQL", "temporary files", "number", at("postgresql", "temp_files")
-    yield "PostgreSQL", "swapped out", "MiB", at("postgresql", "container", "swap")
-    yield "PostgreSQL", "kills for memory", "number", at("postgresql", "container", "oom_kills")
-    yield "PostgreSQL", "database on disk", "MiB", at("postgresql", "database_bytes")
-    yield "PostgreSQL", "running for", "time", at("postgresql", "uptime")
-    yield "Host", "available", "MiB", at("host", "available")
-    yield "Host", "swap in use", "MiB", at("host", "swap_used")
-    yield "Host", "kills for memory since boot", "number", at("host", "oom_kills")
-    yield "Host", "in PostgreSQL's /dev/shm", "MiB", at("shm", "used")
-
-
-def _hit_ratio(measured: Measured) -> Optional[float]:
-    hit, read = (measured.number("postgresql", name) for name in ("blocks_hit", "blocks_read"))
-    whole = added((hit, read))
-    return None if hit is None or not whole else hit / whole
-
-
-def _length(items: List[Measured]) -> Optional[float]:
-    return len(items) or None

@@ -18,6 +18,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.html_tables i
     room_section,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.markup import Markup, element, join, optional
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import added
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_findings import Findings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.picture import host_picture, use_picture
 from ansible_collections.synapse.tuning.plugins.module_utils._core.steps import FAILING, SEE_MORE, Step
@@ -104,15 +105,14 @@ def _section(name: str, title: str, *content: Optional[Markup]) -> Markup:
 def _heading(findings: Findings, title: str) -> Markup:
     now = findings.now
     facts = [
-        f"Synapse {now.text('synapse', 'version') or figures.UNKNOWN}",
-        f"PostgreSQL {now.text('postgresql', 'version') or figures.UNKNOWN}",
-        f"{figures.mib(now.number('host', 'total'))} MiB of memory",
-        figures.noun(now.number("host", "cpus") or 0, "CPU"),
+        f"Synapse {now.synapse.version or figures.UNKNOWN}",
+        f"PostgreSQL {now.postgresql.version or figures.UNKNOWN}",
     ]
-    samples = now.number("samples")
-    how = f"Measured at {figures.moment(now.text('taken_at'))}"
-    if samples and samples > 1:
-        how += f"; what was held at most is the highest of {figures.noun(samples, 'sample')}"
+    if now.host is not None:
+        facts += [f"{figures.mib(now.host.total)} MiB of memory", figures.noun(now.host.cpus, "CPU")]
+    how = f"Measured at {figures.moment(now.taken_at)}"
+    if now.samples > 1:
+        how += f"; what was held at most is the highest of {figures.noun(now.samples, 'sample')}"
     else:
         how += ", once: what was held at most is what is held now"
     return element(
@@ -127,7 +127,7 @@ def _heading(findings: Findings, title: str) -> Markup:
 def _first_or_since(findings: Findings) -> str:
     if findings.before is None:
         return "First measurement: nothing to compare yet."
-    return f"Compared with the measurement of {figures.moment(findings.before.text('taken_at'))}."
+    return f"Compared with the measurement of {figures.moment(findings.before.taken_at)}."
 
 
 def _compared_with(findings: Findings) -> Markup:
@@ -140,11 +140,12 @@ def _compared_with(findings: Findings) -> Markup:
 
 def _tiles(findings: Findings) -> Markup:
     now, before = findings.now, findings.before
-    together = now.together
-    then = None if before is None else before.together
+    host, together = now.host, now.held
+    available, total, swap = (None,) * 3 if host is None else (host.available, host.total, host.swap_used)
+    then = None if before is None else before.held
     change = figures.difference(then, together)
-    kills = [now.number(key, "container", "oom_kills") for key in ("synapse", "postgresql")]
-    killed = None if all(each is None for each in kills) else sum(each or 0 for each in kills)
+    containers = (now.synapse.container, now.postgresql.container)
+    killed = added(each.oom_kills for each in containers if each is not None)
     failing = len([step for step in findings.steps if step.urgency == FAILING])
     todo = len([step for step in findings.steps if step.urgency != SEE_MORE])
     return element(
@@ -154,13 +155,13 @@ def _tiles(findings: Findings) -> Markup:
             f"{figures.mib(together)} MiB",
             f"{change} MiB, it was {figures.mib(then)}"
             if change
-            else f"Synapse {figures.mib(now.synapse)}, PostgreSQL {figures.mib(now.postgresql)}",
+            else f"Synapse {figures.mib(now.synapse.held)}, PostgreSQL {figures.mib(now.postgresql.held)}",
             "good" if change.startswith("−") else "",
         ),
         _tile(
             "Available on the host",
-            f"{figures.mib(now.number('host', 'available'))} MiB",
-            f"of {figures.mib(now.number('host', 'total'))} MiB; swap in use: {figures.mib(now.number('host', 'swap_used'))} MiB",
+            f"{figures.mib(available)} MiB",
+            f"of {figures.mib(total)} MiB; swap in use: {figures.mib(swap)} MiB",
         ),
         _tile(
             "Killed for memory",
@@ -211,7 +212,7 @@ def _step(step: Step) -> Markup:
 
 
 def _missing(findings: Findings) -> List[Markup]:
-    rows = list(findings.now.missing())
+    rows = sorted(findings.now.missing.items())
     if findings.rooms_missing:
         rows.append(("rooms", findings.rooms_missing))
     if not rows:

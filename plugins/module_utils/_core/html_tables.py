@@ -8,11 +8,13 @@ from typing import List, Optional, Sequence, Tuple, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import figures
 from ansible_collections.synapse.tuning.plugins.module_utils._core.budget_use import Use
-from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_use import THRASHES, CacheUse
+from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_use import Judged
+from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_verdicts import THRASHES
 from ansible_collections.synapse.tuning.plugins.module_utils._core.comparison import Compared
+from ansible_collections.synapse.tuning.plugins.module_utils._core.lessons import HOUR, is_longer_than
 from ansible_collections.synapse.tuning.plugins.module_utils._core.markup import Markup, element
-from ansible_collections.synapse.tuning.plugins.module_utils._core.measured import Measured
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_findings import Findings
+from ansible_collections.synapse.tuning.plugins.module_utils._core.rooms import Room
 
 __all__ = ["budget_table", "cache_section", "comparison_table", "room_section"]
 
@@ -72,10 +74,13 @@ def cache_section(findings: Findings) -> List[Markup]:
     caches = findings.caches
     if not caches:
         return [element("p", "Not known: Synapse's metrics could not be read.", class_="soft")]
-    thrashing = [cache for cache in caches if cache.verdict == THRASHES]
+    uptime = findings.now.synapse.uptime
+    thrashing = [cache for cache, verdict in caches if verdict == THRASHES]
     told = f"{figures.noun(len(thrashing), 'cache thrashes', 'caches thrash')}." if thrashing else "No cache thrashes."
+    if not is_longer_than(HOUR, uptime):
+        told = f"It is too early to say whether one thrashes: Synapse has run for {figures.duration(uptime)}, not for an hour."
     parts = [element("p", f"{told} Caches take memory only as far as they are filled.", class_="soft")]
-    has_bytes = any(cache.bytes is not None for cache in caches)
+    has_bytes = any(cache.bytes is not None for cache, _verdict in caches)
     shown = caches[: max(_MOST_CACHES, len(thrashing))]
     numbers = ["entries", "at most", "filled", "lookups", "answered", "by size", "by age", "invalidated"]
     if has_bytes:
@@ -90,20 +95,17 @@ def cache_section(findings: Findings) -> List[Markup]:
     )
     left = len(caches) - len(shown)
     if left:
-        parts.append(
-            element("p", f"{figures.noun(left, 'smaller cache')} left out; none of them thrashes.", class_="note")
-        )
+        parts.append(element("p", f"{figures.noun(left, 'smaller cache')} left out.", class_="note"))
     return parts
 
 
 def room_section(findings: Findings) -> List[Markup]:
     """The rooms' table."""
-    rooms = [Measured(room) for room in findings.rooms]
-    if not rooms:
+    if not findings.rooms:
         why = findings.rooms_missing
         return [element("p", f"Not known: {why}" if why else "There are no rooms.", class_="soft")]
     numbers = ("rows of state", "MiB", "events", "current state", "members", "local", "active")
-    rows = [_room(room) for room in rooms]
+    rows = [_room(room) for room in findings.rooms]
     return [
         _table(
             "Rows and MiB are those of the database; local members are of this server",
@@ -113,50 +115,50 @@ def room_section(findings: Findings) -> List[Markup]:
     ]
 
 
-def _cache(cache: CacheUse, has_bytes: bool) -> Markup:
-    thrashes = cache.verdict == THRASHES
+def _cache(judged: Judged, has_bytes: bool) -> Markup:
+    cache, verdict = judged
     return _row(
         (cache.name, "id"),
-        (cache.verdict, "verdict bad" if thrashes else "verdict"),
+        (verdict, "verdict bad" if verdict == THRASHES else "verdict"),
         *_numbers(
             figures.count(cache.size),
             figures.count(cache.max_size),
             figures.percent(cache.size, cache.max_size),
             figures.count(cache.lookups),
             figures.percent(cache.hits, cache.lookups) if cache.lookups else "",
-            figures.count(cache.by_size),
-            figures.count(cache.by_time),
-            figures.count(cache.invalidated),
+            figures.count(cache.evictions.size),
+            figures.count(cache.evictions.time),
+            figures.count(cache.evictions.invalidation),
             *([figures.mib(cache.bytes)] if has_bytes else []),
         ),
     )
 
 
-def _room(room: Measured) -> Markup:
+def _room(room: Room) -> Markup:
     marks = [
         word
         for word, applies in (
-            ("nobody here is in it", room.number("local_members") == 0),
-            ("upgraded to another room", room.data.get("tombstoned") is True),
-            ("Synapse knows it no more", room.data.get("known") is False),
-            ("many forward extremities", (room.number("forward_extremities") or 0) > 10),
+            ("nobody here is in it", room.local_members == 0),
+            ("upgraded to another room", room.tombstoned),
+            ("Synapse knows it no more", not room.known),
+            ("many forward extremities", (room.forward_extremities or 0) > 10),
         )
         if applies
     ]
-    label = room.text("canonical_alias") or room.text("name")
+    label = room.canonical_alias or room.name or ""
     shown = label if len(label) <= _LONGEST_NAME else label[: _LONGEST_NAME - 1] + "…"
     # A name may turn the direction of a line: apart from the rest it turns its own alone.
-    name = element("bdi", shown or room.text("room_id"))
-    ident = element("div", element("bdi", room.text("room_id")), class_="note") if shown else None
+    name = element("bdi", shown or room.room_id)
+    ident = element("div", element("bdi", room.room_id), class_="note") if shown else None
     marked = element("div", ", ".join(marks), class_="note warn") if marks else None
     return _row(
         (element("div", name, ident, marked), "id"),
         *_numbers(
-            figures.count(room.number("state_rows")),
-            figures.mib(room.number("disk_bytes")),
-            *(figures.count(room.number(key)) for key in ("events", "state_events", "members")),
-            *(figures.count(room.number(key)) for key in ("local_members", "active_local_members")),
-            figures.day(room.number("last_activity")),
+            figures.count(room.state_rows),
+            figures.mib(room.disk),
+            *(figures.count(number) for number in (room.events, room.state_events, room.members)),
+            *(figures.count(number) for number in (room.local_members, room.active_local_members)),
+            figures.day(room.last_activity),
         ),
     )
 

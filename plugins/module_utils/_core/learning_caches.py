@@ -17,6 +17,11 @@ from dataclasses import dataclass
 from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_table import SYNAPSE_VERSION
+from ansible_collections.synapse.tuning.plugins.module_utils._core.cache_verdicts import (
+    evictions_per_hour,
+    is_never_full,
+    thrashes,
+)
 from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import (
     FACTOR_STEPS,
     base_entries,
@@ -32,13 +37,8 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.lessons impor
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import CacheUse, SynapseMemory
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import show_bytes
 
-__all__ = ["CachesNow", "Factors", "learn_factors"]
+__all__ = ["CachesNow", "Factors", "knows_sizes", "learn_factors"]
 
-# Each eviction is a query when the entry is asked for again: once a minute is worth a change.
-_EVICTIONS_PER_HOUR = 60
-_LOOKUPS = 1000
-_MISS_RATE = 0.05
-_FULL = 0.9
 # Entries that nobody asked for in this time go anyway (caches.cache_entry_ttl).
 _TTL = 30 * 60.0
 
@@ -46,7 +46,6 @@ _TTL = 30 * 60.0
 _LEAST_RAISE, _MOST_RAISE = 1.5, 4.0
 # Beyond this the base size, not the factor, is the question.
 _MOST_FACTOR = 5.0
-_EMPTY = 0.2
 # So many caches of one factor show the global one.
 _LEAST_IN_COMMON = 3
 _LOWERED = "never full, and lowered to make room for others; this gives no memory back by itself"
@@ -103,25 +102,6 @@ class _Cache:
     kept: float
     cost: int
 
-    def evictions_per_hour(self, uptime: float) -> float:
-        return self.use.evictions.size * HOUR / uptime
-
-    @property
-    def miss_rate(self) -> float:
-        return self.use.misses / max(self.use.hits + self.use.misses, 1)
-
-    def thrashes(self, uptime: float) -> bool:
-        return (
-            self.size >= _FULL * self.max_size
-            and self.evictions_per_hour(uptime) >= _EVICTIONS_PER_HOUR
-            and self.use.hits + self.use.misses >= _LOOKUPS
-            and self.miss_rate >= _MISS_RATE
-        )
-
-    @property
-    def is_never_full(self) -> bool:
-        return self.size < _EMPTY * self.max_size and self.use.evictions.size == 0
-
     def wish(self, uptime: float) -> float:
         """A step that holds what it holds and what it evicted within the time that entries live, in bounds."""
         need = (self.max_size + self.use.evictions.size * min(_TTL / uptime, 1.0)) / self.base
@@ -132,7 +112,7 @@ class _Cache:
 
     def least(self) -> float:
         """Twice what it holds, where it is never full."""
-        if not self.is_never_full:
+        if not is_never_full(self.use):
             return self.effective
         return next((step for step in FACTOR_STEPS if step * self.base >= 2 * self.size), self.effective)
 
@@ -144,7 +124,7 @@ def learn_factors(synapse: SynapseMemory, now: CachesNow) -> Factors:
     if not synapse.caches:
         lessons.advice.append("Nothing was learned of the caches: the measurement has none of them")
         return nothing
-    if _release(synapse.version) != _release(SYNAPSE_VERSION):
+    if not knows_sizes(synapse.version):
         lessons.advice.append(
             f"Nothing was learned of the caches: their base sizes are known for Synapse {SYNAPSE_VERSION},"
             f" and {synapse.version or 'an unknown version'} was measured"
@@ -182,7 +162,7 @@ class _Grants:
         self._room = max(now.room, now.ceiling(self.factors))
         self._raises: Dict[str, float] = {}
         if uptime is not None:
-            self._raises = {cache.name: cache.wish(uptime) for cache in self._caches if cache.thrashes(uptime)}
+            self._raises = {cache.name: cache.wish(uptime) for cache in self._caches if thrashes(cache.use, uptime)}
 
     def give(self) -> None:
         kept = self._make_room()
@@ -250,8 +230,8 @@ class _Grants:
         figures = f"{cache.size} of at most {cache.max_size} entries"
         if self._uptime is not None:
             figures += (
-                f", {cache.evictions_per_hour(self._uptime):.0f} evictions by size an hour,"
-                f" {100 * cache.miss_rate:.0f} % of {cache.use.hits + cache.use.misses} lookups missed"
+                f", {evictions_per_hour(cache.use, self._uptime):.0f} evictions by size an hour,"
+                f" {100 * cache.use.misses / max(cache.use.lookups, 1):.0f} % of {cache.use.lookups} lookups missed"
                 f" in {show_duration(self._uptime)}"
             )
         room = show_bytes(int(self._factor(cache) * cache.cost))
@@ -294,6 +274,6 @@ def _factor_of(max_size: int, base: int) -> float:
     return float(f"{max_size / base:.3g}")
 
 
-def _release(version: Optional[str]) -> Optional[List[str]]:
-    """Major and minor version: base sizes do not change in a patch."""
-    return version.split(".")[:2] if version else None
+def knows_sizes(version: Optional[str]) -> bool:
+    """Whether the base sizes of this Synapse's caches are known: they do not change in a patch."""
+    return bool(version) and str(version).split(".")[:2] == SYNAPSE_VERSION.split(".")[:2]

@@ -35,7 +35,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement i
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import show_bytes
 
-__all__ = ["Held", "keep_or_raise", "lower", "postgresql_held", "synapse_held"]
+__all__ = ["Held", "is_near", "keep_or_raise", "lower", "postgresql_held", "synapse_held"]
 
 _RAISE_AT = 0.85
 _RAISED_TO = 0.75
@@ -79,6 +79,11 @@ def _held(container: Optional[ContainerMemory], kernels: int, uptime: Optional[f
     return Held(peak, container.limit, container.oom_kills or 0, uptime, kernels > 0) if peak else None
 
 
+def is_near(held: Held, limit: int) -> bool:
+    """Whether the peak leaves too little of this limit."""
+    return held.peak > _RAISE_AT * limit
+
+
 def keep_or_raise(lever: str, held: Held, *, base: int, most: int, lessons: Lessons) -> int:
     """The limit, at least C(base) and at most C(most)."""
     effective = held.limit or base
@@ -86,7 +91,7 @@ def keep_or_raise(lever: str, held: Held, *, base: int, most: int, lessons: Less
     if held.oom_kills:
         wanted = max(2 * effective, base)
         why = f"the kernel ended processes in it {held.oom_kills} times at {show_bytes(effective)}"
-    elif held.peak > _RAISE_AT * effective and held.peak > _RAISE_AT * base:
+    elif is_near(held, effective) and is_near(held, base):
         wanted = _steps(held.peak / _RAISED_TO)
         why = f"{seen}, {100 * held.peak / effective:.0f} % of {show_bytes(effective)}: a quarter is to be spare"
     elif effective > base and (held.peak > _BACK_AT * base or not is_longer_than(DAY, held.uptime)):

@@ -30,7 +30,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.postgresql im
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import show_bytes
 
-__all__ = ["learn_sizes"]
+__all__ = ["is_nearly_out", "learn_sizes", "work_mem_for_files"]
 
 _TEMP_FILES = 10
 _TEMP_FILES_PER_HOUR = 1.0
@@ -93,22 +93,33 @@ def _work_mem(base: PostgresqlSizes, measured: PostgresqlMemory, taken_at: str, 
     if effective is None:
         return base.work_mem, ""
     kept = min(max(effective, base.work_mem), MOST_WORK_MEM)
-    files, written = measured.temp_files or 0, measured.temp_bytes or 0
-    period = _age(measured.stats_since, taken_at) or measured.uptime
-    why = f"in effect, and kept: {files} temporary files with it"
-    if not is_longer_than(HOUR, period) or not period:
-        if files:
-            lessons.advice.append("Nothing was learned of work_mem: PostgreSQL's counters tell something after an hour")
-        return kept, why
-    hourly = files * HOUR / period
-    if files < _TEMP_FILES or hourly < _TEMP_FILES_PER_HOUR:
-        return kept, f"{why} in {show_duration(period)}"
-    average = written // files
-    wanted = _power_from(min(_MEMORY_FOR_FILE * average, MOST_WORK_MEM))
-    figures = f"{files} temporary files in {show_duration(period)}, {show_bytes(average)} each on average"
+    period = _period(measured, taken_at)
+    if measured.temp_files and period is None:
+        lessons.advice.append("Nothing was learned of work_mem: PostgreSQL's counters tell something after an hour")
+    found = work_mem_for_files(measured, taken_at)
+    if found is None:
+        within = "" if period is None else f" in {show_duration(period)}"
+        return kept, f"in effect, and kept: {measured.temp_files or 0} temporary files with it{within}"
+    wanted, figures = found
     if wanted <= kept:
         return kept, f"in effect, and kept: {figures}, which it holds"
     return wanted, f"{figures}: such sorts and hashes stay in memory"
+
+
+def work_mem_for_files(measured: PostgresqlMemory, taken_at: str) -> Optional[Tuple[int, str]]:
+    """What holds an average temporary file, in bytes, with the figures; None for too few files, or too early."""
+    files, period = measured.temp_files or 0, _period(measured, taken_at)
+    if period is None or files < _TEMP_FILES or files * HOUR / period < _TEMP_FILES_PER_HOUR:
+        return None
+    average = (measured.temp_bytes or 0) // files
+    wanted = _power_from(min(_MEMORY_FOR_FILE * average, MOST_WORK_MEM))
+    return wanted, f"{files} temporary files in {show_duration(period)}, {show_bytes(average)} each on average"
+
+
+def is_nearly_out(measured: PostgresqlMemory) -> bool:
+    """Whether hardly any connection was left; the superuser's are kept free, the others were all there were."""
+    peak, most = measured.connections_peak, measured.max_connections
+    return peak is not None and most is not None and peak + SUPERUSER_RESERVED > _RAISE_CONNECTIONS_AT * most
 
 
 def _connections(base: PostgresqlSizes, measured: PostgresqlMemory, lessons: Lessons) -> Tuple[int, str]:
@@ -116,13 +127,12 @@ def _connections(base: PostgresqlSizes, measured: PostgresqlMemory, lessons: Les
     peak, effective = measured.connections_peak, measured.max_connections
     if peak is None or effective is None:
         return base.max_connections, ""
-    # The superuser's are kept free: the others were all there were.
     used = peak + SUPERUSER_RESERVED
     target = max(base.max_connections, _tens(used * _SPARE_CONNECTIONS))
     seen = f"at most {peak} were open at once, {SUPERUSER_RESERVED} are kept for the superuser"
     if used >= effective:
         return max(target, _TIMES_CONNECTIONS * effective), f"all {effective} were open: others may have been refused"
-    if used > _RAISE_CONNECTIONS_AT * effective or effective < base.max_connections:
+    if is_nearly_out(measured) or effective < base.max_connections:
         return target, f"{seen}, and a quarter to spare"
     # One that is not open takes 46 KiB: no reason for a restart, and what was raised above stays.
     if effective <= _TIMES_CONNECTIONS * target:
@@ -147,6 +157,12 @@ def _power_from(size: int) -> int:
 def _power_below(size: int) -> int:
     """The power of two below this size."""
     return 1 << ((size - 1).bit_length() - 1)
+
+
+def _period(measured: PostgresqlMemory, taken_at: str) -> Optional[float]:
+    """Seconds that the counters ran; None for too few to tell something."""
+    period = _age(measured.stats_since, taken_at) or measured.uptime
+    return period if is_longer_than(HOUR, period) else None
 
 
 def _age(since: Optional[str], until: str) -> Optional[float]:

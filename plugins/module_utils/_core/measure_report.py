@@ -45,8 +45,8 @@ def _compared(findings: Findings) -> Iterator[str]:
     now, before = findings.now, findings.before
     since = "first measurement: nothing to compare yet"
     if before is not None:
-        since = f"compared with {figures.moment(before.text('taken_at'))}"
-    yield from paragraph(f"MEASURED {figures.moment(now.text('taken_at'))}, {since}", width=WIDTH)
+        since = f"compared with {figures.moment(before.taken_at)}"
+    yield from paragraph(f"MEASURED {figures.moment(now.taken_at)}, {since}", width=WIDTH)
     rows: List[Sequence[str]] = []
     part = ""
     for line in compare(before, now):

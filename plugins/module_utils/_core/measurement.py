@@ -7,8 +7,9 @@ Sizes are bytes, times seconds, counters since the start of what counts them. No
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Mapping, Optional, Tuple, Union
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import MeasurementError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.plain_data import ShapeError, from_plain
@@ -28,7 +29,9 @@ __all__ = [
     "SharedMemory",
     "SynapseMemory",
     "TableVacuum",
+    "added",
     "merge",
+    "own",
 ]
 
 SCHEMA_VERSION = 1
@@ -71,6 +74,11 @@ class ContainerMemory:
     limit_hits: Optional[int]
     restarts: int
     cpu_seconds: Optional[float]
+
+    @property
+    def bound(self) -> float:
+        """Where it is killed, infinite for nowhere."""
+        return math.inf if self.limit is None else self.limit
 
 
 @dataclass(frozen=True)
@@ -131,10 +139,14 @@ class CacheUse:
     bytes: Optional[int] = None
 
     @property
+    def lookups(self) -> int:
+        """How often it was asked."""
+        return self.hits + self.misses
+
+    @property
     def hit_rate(self) -> Optional[float]:
         """From 0 to 1; None where nobody has asked it."""
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else None
+        return self.hits / self.lookups if self.lookups else None
 
 
 @dataclass(frozen=True)
@@ -148,6 +160,11 @@ class SynapseMemory:
     jemalloc: Optional[Jemalloc]
     gc: Tuple[GarbageCollection, ...]
     caches: Tuple[CacheUse, ...]
+
+    @property
+    def held(self) -> Optional[int]:
+        """What its container holds, else the PSS of its processes."""
+        return added(each.pss for each in self.processes) if self.container is None else self.container.held
 
 
 @dataclass(frozen=True)
@@ -206,6 +223,26 @@ class PostgresqlMemory:
     autovacuum: Optional[Autovacuum]
     database_bytes: Optional[int]
 
+    @property
+    def held(self) -> Optional[int]:
+        """What its container holds, else its shared memory and what its processes hold each for itself."""
+        if self.container is not None:
+            return self.container.held
+        parts = (self.shared, own(self.backends))
+        return None if None in parts else added(parts)
+
+    @property
+    def clients(self) -> Tuple[Backend, ...]:
+        """Those that serve connections."""
+        return tuple(each for each in self.backends if each.kind == "client backend")
+
+    @property
+    def hit_rate(self) -> Optional[float]:
+        """From 0 to 1, of the blocks that were found in shared buffers; None where none were asked for."""
+        if self.blocks_hit is None or self.blocks_read is None or not self.blocks_hit + self.blocks_read:
+            return None
+        return self.blocks_hit / (self.blocks_hit + self.blocks_read)
+
 
 @dataclass(frozen=True)
 class SharedMemory:
@@ -234,6 +271,11 @@ class Measurement:
     missing: Mapping[str, str]
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def held(self) -> Optional[int]:
+        """What both hold; where one is not known, the other."""
+        return added((self.synapse.held, self.postgresql.held))
+
     def as_data(self) -> Dict[str, Any]:
         """As JSON has it."""
         data: Dict[str, Any] = _lists(
@@ -258,6 +300,17 @@ class Measurement:
             return from_plain(cls, data, name="measurement")
         except ShapeError as error:
             raise MeasurementError(f"{error}: {advice}") from None
+
+
+def added(figures: Iterable[Optional[int]]) -> Optional[int]:
+    """The sum of those that are known; None where none is."""
+    known = [each for each in figures if each is not None]
+    return sum(known) if known else None
+
+
+def own(processes: Iterable[Union[Backend, ProcessMemory]]) -> Optional[int]:
+    """Bytes that these hold each for itself."""
+    return added(each.private for each in processes)
 
 
 def merge(previous: Measurement, current: Measurement) -> Measurement:

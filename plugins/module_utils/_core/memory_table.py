@@ -15,6 +15,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement i
     PostgresqlMemory,
     ProcessMemory,
     SynapseMemory,
+    added,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table import Column, paragraph, table
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import show_bytes
@@ -83,9 +84,8 @@ def _postgresql_rows(postgresql: PostgresqlMemory) -> Iterator[List[str]]:
     yield _container_row("PostgreSQL", postgresql.container)
     if postgresql.shared is not None:
         yield ["- shared memory", _size(postgresql.shared), "", "", "", "", ""]
-    clients = [each for each in postgresql.backends if each.kind == "client backend"]
-    others = [each for each in postgresql.backends if each.kind != "client backend"]
-    for name, some in (("client backends", clients), ("other processes", others)):
+    others = tuple(each for each in postgresql.backends if each not in postgresql.clients)
+    for name, some in (("client backends", postgresql.clients), ("other processes", others)):
         if some:
             yield [f"- {len(some)} {name}", "", "", "", "", _sum(some, "private"), _sum(some, "pss")]
 
@@ -139,11 +139,9 @@ def _postgresql(found: PostgresqlMemory) -> Iterator[str]:
             f" {_number(found.max_connections)}"
         )
     if found.blocks_hit is not None and found.blocks_read is not None:
-        asked = found.blocks_hit + found.blocks_read
-        rate = _percent(found.blocks_hit / asked if asked else None)
         yield (
-            f"Blocks found in shared buffers ({_size(found.shared_buffers)}): {rate}; temporary files:"
-            f" {_number(found.temp_files)}, {_size(found.temp_bytes)}; database: {_size(found.database_bytes)}"
+            f"Blocks found in shared buffers ({_size(found.shared_buffers)}): {_percent(found.hit_rate)}; temporary"
+            f" files: {_number(found.temp_files)}, {_size(found.temp_bytes)}; database: {_size(found.database_bytes)}"
         )
     if found.autovacuum is not None:
         yield f"Autovacuum: {found.autovacuum.running} running, {found.autovacuum.dead_tuples:,} dead rows"
@@ -189,9 +187,7 @@ def _points(*texts: str) -> List[str]:
 
 
 def _sum(processes: Iterable[Union[Backend, ProcessMemory]], figure: str) -> str:
-    figures = [getattr(each, figure) for each in processes]
-    known = [each for each in figures if each is not None]
-    return _size(sum(known) if known else None)
+    return _size(added(getattr(each, figure) for each in processes))
 
 
 def _size(size: Optional[int]) -> str:

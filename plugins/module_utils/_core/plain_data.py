@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Mapping, Type, TypeVar, Union, get_type_hints
 
 __all__ = ["ShapeError", "from_plain"]
 
 _T = TypeVar("_T")
-_KINDS = {int: "a whole number of at least 0", float: "a number of at least 0", str: "a text"}
+_KINDS = {bool: "true or false", int: "a whole number from 0 to 2^64", float: "a number from 0 to 2^64", str: "a text"}
+# What is beyond it was never counted, and could not be calculated with.
+_MOST = 2**64
 
 
 class ShapeError(ValueError):
@@ -21,8 +22,8 @@ class ShapeError(ValueError):
 def from_plain(kind: Type[_T], data: Any, *, name: str) -> _T:
     """Make a dataclass of plain data.
 
-    Its fields may be int, float and str (numbers of at least 0), other dataclasses, C(Tuple[X, ...]), C(Mapping[str, X])
-    and C(Optional) of them. What the data lacks has its default, or is None where it may be; what they have beside is
+    Its fields may be bool, int, float and str (numbers from 0 to 2^64), Any, other dataclasses, C(Tuple[X, ...]),
+    C(Mapping[str, X]) and C(Optional) of them. What the data lacks has its default, or is None where it may be; what they have beside is
     passed over, as later versions may add to them.
 
     name: of the data, for the errors. Raises ShapeError.
@@ -42,6 +43,8 @@ def _value(kind: Any, data: Any, name: str) -> Any:
         return tuple(_value(arguments[0], each, f"{name}[{number}]") for number, each in enumerate(data))
     if origin is not None:
         return {str(key): _value(arguments[1], each, f"{name}.{key}") for key, each in _mapping(data, name).items()}
+    if kind is Any:
+        return data
     if is_dataclass(kind):
         return _dataclass(kind, _mapping(data, name), name)
     return _scalar(kind, data, name)
@@ -65,8 +68,9 @@ def _hints(kind: Any) -> Any:
 
 
 def _scalar(kind: Any, data: Any, name: str) -> Any:
-    fits = isinstance(data, (int, float) if kind is float else kind) and not isinstance(data, bool)
-    if not fits or (kind is not str and not (math.isfinite(data) and data >= 0)):
+    fits = isinstance(data, (int, float) if kind is float else kind) and isinstance(data, bool) == (kind is bool)
+    # NaN is in no order.
+    if not fits or (kind in (int, float) and not 0 <= data <= _MOST):
         raise ShapeError(f"{name} must be {_KINDS[kind]}, and is {data!r:.60}")
     # A text may be one of Ansible's own subclasses.
     return kind(data)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, List, Optional, Pattern, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
+from ansible_collections.synapse.tuning.plugins.module_utils._core.plain_data import ShapeError, from_plain
 
 __all__ = [
     "COUNTED",
@@ -84,6 +85,14 @@ class Room:
     def federated(self) -> bool:
         """Whether users of other servers are in it."""
         return (self.members or 0) > (self.local_members or 0)
+
+    @classmethod
+    def from_data(cls, data: Any) -> Room:
+        """Read one as rooms_info returns it. Raises SourceError for anything else, in one line."""
+        try:
+            return from_plain(cls, data, name="room")
+        except ShapeError as error:
+            raise SourceError(f"{error}: give rooms as synapse.tuning.rooms_info returns them") from None
 
 
 @dataclass(frozen=True)

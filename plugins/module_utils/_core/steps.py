@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import asdict, dataclass
 from typing import Any, Dict
@@ -13,6 +14,8 @@ __all__ = ["BETTER", "FAILING", "LESS", "SEE_MORE", "Step", "playbook"]
 
 FAILING, LESS, BETTER, SEE_MORE = range(4)
 """What fails or soon does; what returns memory; what makes it better; what would let one see more."""
+# What neither a shell nor Ansible reads as anything but a text.
+_PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._-]*")
 _URGENCIES = ("failing", "memory", "better", "see_more")
 
 
@@ -44,7 +47,7 @@ def playbook(name: str, **variables: Any) -> str:
     command = f"ansible-playbook synapse.tuning.{name} -i inventory.yml --become"
     if not variables:
         return command
-    if all(isinstance(value, (str, int)) and str(value).isalnum() for value in variables.values()):
+    if all(isinstance(value, (str, int)) and _PLAIN.fullmatch(str(value)) for value in variables.values()):
         return " ".join([command, *(f"-e {key}={value}" for key, value in variables.items())])
     # JSON without anything but ASCII: a room's ID may hold what turns the direction of a line.
     return f"{command} -e {shlex.quote(json.dumps(variables))}"
