@@ -94,7 +94,10 @@ def test_levers_are_in_the_order_of_what_they_return_and_say_so() -> None:
     assert by_name["database.args.cp_max"]["pulled"] and by_name["MALLOC_CONF"]["pulled"]
     alone, both = MEASURED["malloc_conf"], MEASURED["malloc_conf, PYTHONMALLOC=malloc"]
     assert by_name["PYTHONMALLOC"]["returned"] == both.returned - alone.returned
-    assert not by_name["PYTHONMALLOC"]["pulled"] and not by_name["caches.cache_autotuning"]["pulled"]
+    assert (
+        not by_name["PYTHONMALLOC"]["pulled"]
+        and not by_name["caches.cache_autotuning.max_cache_memory_usage"]["pulled"]
+    )
     for row in rows:
         if row["returned"] < 6_000_000:
             assert row["why"].startswith("returned nothing beyond noise"), row
@@ -102,7 +105,7 @@ def test_levers_are_in_the_order_of_what_they_return_and_say_so() -> None:
 
 def test_a_lever_that_was_asked_for_is_pulled() -> None:
     rows = {row["lever"]: row for row in make_plan(Inputs(users=5, ram=2 * GIB, cache_autotuning="on"))["levers"]}
-    assert rows["caches.cache_autotuning"]["pulled"] and rows["PYTHONMALLOC"]["pulled"]
+    assert rows["caches.cache_autotuning.max_cache_memory_usage"]["pulled"] and rows["PYTHONMALLOC"]["pulled"]
 
 
 def test_a_host_that_is_too_small_for_its_users_is_told() -> None:
@@ -117,7 +120,7 @@ def test_the_report_shows_both_and_says_nothing_of_a_plan_without() -> None:
     assert "without the page cache" in title and any("6,000 state events" in line for line in lines)
     title, lines = report_forecast.levers_section(plan, 100)
     assert "at 50 users" in title and any(
-        line.startswith("database.args.cp_max") and "pulled" in line for line in lines
+        line.startswith("cp_max 5") and "pulled" in line for line in lines
     )
     older = {name: value for name, value in plan.items() if name not in ("prediction", "levers")}
     assert report_forecast.predicted_section(older, 100)[1] == [] == report_forecast.levers_section(older, 100)[1]

@@ -23,64 +23,50 @@ _MOST_CPU = 1.05
 
 _STOCK_CP_MAX = 10
 _STOCK_SHARED_BUFFERS = 128 * MIB
+_STOCK_FACTOR = 0.5
 
 
 @dataclass(frozen=True)
 class _Lever:
     """A setting that was moved.
 
-    measured: its row of the table. pulled: whether a plan, as values, has it moved so.
+    section, name: where the plan has it; a plan without the section is of a host without the program.
+    measured: its row of the table. pulled: whether a plan's value is moved so.
     beside: the row of a lever that was pulled together with it, whose return is not its own.
     """
 
+    section: str
     name: str
     measured: str
-    pulled: Callable[[Mapping[str, Any]], bool]
+    pulled: Callable[[Any], bool]
     beside: Optional[str] = None
 
 
-def _homeserver(path: str) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda plan: plan["homeserver"].get(path)
-
-
-def _environment(name: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda plan: plan["compose"].get("synapse", {}).get("environment", {}).get(name) is not None
-
-
-def _smaller_buffers(plan: Mapping[str, Any]) -> bool:
-    size = plan["postgresql"].get("shared_buffers")
-    return size is not None and postgresql_bytes(size, unit=1) < _STOCK_SHARED_BUFFERS
+def _is_set(value: Any) -> bool:
+    return bool(value)
 
 
 _LEVERS = (
-    _Lever("database.args.cp_max", "cp_max 5", lambda plan: (_cp_max(plan) or _STOCK_CP_MAX) < _STOCK_CP_MAX),
-    _Lever("shared_buffers", "shared_buffers 64MB", _smaller_buffers),
-    _Lever("MALLOC_CONF", "malloc_conf", _environment("MALLOC_CONF")),
-    _Lever("PYTHONMALLOC", "malloc_conf, PYTHONMALLOC=malloc", _environment("PYTHONMALLOC"), beside="malloc_conf"),
+    _Lever("homeserver", "database.args.cp_max", "cp_max 5", lambda value: value < _STOCK_CP_MAX),
     _Lever(
-        "caches.cache_autotuning",
+        *("postgresql", "shared_buffers", "shared_buffers 64MB"),
+        lambda value: postgresql_bytes(value, unit=1) < _STOCK_SHARED_BUFFERS,
+    ),
+    _Lever("environment", "MALLOC_CONF", "malloc_conf", _is_set),
+    _Lever("environment", "PYTHONMALLOC", "malloc_conf, PYTHONMALLOC=malloc", _is_set, beside="malloc_conf"),
+    _Lever(
+        "homeserver",
+        "caches.cache_autotuning.max_cache_memory_usage",
         "cache_autotuning, PYTHONMALLOC=malloc",
-        lambda plan: plan["homeserver"].get("caches.cache_autotuning.max_cache_memory_usage") is not None,
+        _is_set,
     ),
-    _Lever("caches.global_factor", "global_factor 0.2", lambda plan: (_factor(plan) or 0.5) < 0.5),
-    _Lever("database.txn_limit", "txn_limit 500", lambda plan: bool(_homeserver("database.txn_limit")(plan))),
-    _Lever("gc_thresholds", "gc_thresholds 2000, 20, 20", lambda plan: bool(_homeserver("gc_thresholds")(plan))),
-    _Lever("presence.enabled", "presence off", lambda plan: _homeserver("presence.enabled")(plan) is False),
-    _Lever("jit", "jit off", lambda plan: plan["postgresql"].get("jit") == "off"),
-    _Lever(
-        "max_parallel_workers_per_gather",
-        "parallel workers off",
-        lambda plan: plan["postgresql"].get("max_parallel_workers_per_gather") == 0,
-    ),
+    _Lever("homeserver", "caches.global_factor", "global_factor 0.2", lambda value: value < _STOCK_FACTOR),
+    _Lever("homeserver", "database.txn_limit", "txn_limit 500", _is_set),
+    _Lever("homeserver", "gc_thresholds", "gc_thresholds 2000, 20, 20", _is_set),
+    _Lever("homeserver", "presence.enabled", "presence off", lambda value: value is False),
+    _Lever("postgresql", "jit", "jit off", lambda value: value == "off"),
+    _Lever("postgresql", "max_parallel_workers_per_gather", "parallel workers off", lambda value: value == 0),
 )
-
-
-def _cp_max(plan: Mapping[str, Any]) -> Any:
-    return _homeserver("database.args.cp_max")(plan)
-
-
-def _factor(plan: Mapping[str, Any]) -> Any:
-    return _homeserver("caches.global_factor")(plan)
 
 
 def lever_rows(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -90,17 +76,18 @@ def lever_rows(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
     :returns: C(lever), C(tried) (what the lab set), C(returned) (bytes of the peak), C(of) (bytes of stock's peak),
         C(users) of the load, C(cpu) and C(p95) (ratios), C(pulled), C(why).
     """
-    values = {name: values_of(plan[name]) for name in ("homeserver", "postgresql", "compose")}
-    rows = [_row(lever, values) for lever in _LEVERS]
+    values = {name: values_of(plan[name]) for name in ("homeserver", "postgresql")}
+    values["environment"] = values_of(plan["compose"]["synapse"]).get("environment", {})
+    rows = [_row(lever, values[lever.section].get(lever.name)) for lever in _LEVERS if values[lever.section]]
     return sorted(rows, key=lambda row: (-row["returned"], row["lever"]))
 
 
-def _row(lever: _Lever, values: Mapping[str, Any]) -> Dict[str, Any]:
+def _row(lever: _Lever, value: Any) -> Dict[str, Any]:
     measured = MEASURED[lever.measured]
     base = MEASURED[lever.beside] if lever.beside else None
     returned = measured.returned - (base.returned if base else 0)
     cpu = round(measured.cpu / (base.cpu if base else 1), 2)
-    pulled = lever.pulled(values)
+    pulled = value is not None and lever.pulled(value)
     return {
         "lever": lever.name,
         "tried": lever.measured,

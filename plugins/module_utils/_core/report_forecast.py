@@ -17,12 +17,11 @@ _PREDICTED = (
     Column("why"),
 )
 _LEVERS = (
-    Column("lever", 34),
+    Column("what was tried", 24),
     Column("here", 10),
     Column("returned", 10, right=True),
     Column("CPU", 6, right=True),
     Column("p95", 6, right=True),
-    Column("tried", 24),
     Column("why"),
 )
 _MIB = 1024 * 1024
@@ -52,12 +51,11 @@ def levers_section(plan: Mapping[str, Any], width: int) -> Tuple[str, List[str]]
         return "", []
     rows = [
         (
-            row["lever"],
+            row["tried"],
             "pulled" if row["pulled"] else "left alone",
             f"{row['returned'] / 1e6:.0f} MB",
             f"x {row['cpu']:.2f}",
             f"x {row['p95']:.2f}",
-            row["tried"],
             row["why"],
         )
         for row in levers
