@@ -9,7 +9,6 @@ and the volumes stay; so does every line that the configuration says nothing of.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import pathlib
 import sys
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ import play
 from deployment import Deployment
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import host, plan
+from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import values_of
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document
 
@@ -72,7 +72,7 @@ def apply(
 
     :returns: JSON data: C(environment) and C(homeserver), C(compose) by service, C(postgresql) (parameters) of what was
         set; of ours the values of the C(plan), and C(dropped): dotted paths of homeserver.yaml that the lab took out again.
-    :raises ConfigurationError: there is no such configuration, or no plan from measurements.
+    :raises ConfigurationError: there is no such configuration, or nothing to learn from.
     """
     if name not in _WRITERS:
         raise ConfigurationError(f"there is no configuration {name}; there are {', '.join(CONFIGURATIONS)}")
@@ -162,11 +162,8 @@ def _ours(project: Deployment, given: _Host) -> dict[str, Any]:
 def _learned(project: Deployment, given: _Host) -> dict[str, Any]:
     if given.measured is None:
         raise ConfigurationError("the configuration learned needs a measurement: give it as measured")
-    # make_plan as a value, for a checker of types would hold the call against the version that it sees.
-    make_plan: Callable[..., dict[str, Any]] = plan.make_plan
-    if "measured" not in inspect.signature(make_plan).parameters:
-        raise ConfigurationError("this version of the collection makes no plan from a measurement: leave learned out")
-    return _tune(project, make_plan(_inputs(given), measured=given.measured), given)
+    measured = Measurement.from_data(given.measured)
+    return _tune(project, plan.make_plan(_inputs(given), measured), given)
 
 
 def _inputs(given: _Host) -> host.Inputs:
