@@ -17,9 +17,9 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.units import 
 __all__ = ["lever_rows"]
 
 # Less than this is what two runs of the same settings differ by.
-_NOISE = 6_000_000
+_NOISE = 12_000_000
 # More processor time than this is more than memory of which there is enough is worth.
-_MOST_CPU = 1.05
+_MOST_CPU = 1.1
 
 _STOCK_CP_MAX = 10
 _STOCK_SHARED_BUFFERS = 128 * MIB
