@@ -43,15 +43,15 @@ def fit(found: Sequence[Point]) -> dict[str, dict[str, float]]:
         ("idle", "activity", "joined_event", "malloc_conf"),
     )
     # Where all of shared_buffers was touched, nobody knows how much more would have been.
-    free = [each for each in found if each.touched < 0.9 * each.shared_buffers]
+    free = [each for each in found if each.touched - each.wal_buffers < 0.9 * each.shared_buffers]
     postgresql = _solve(
         [[1, each.activity, each.joined] for each in free],
-        [each.touched for each in free],
+        [each.touched - each.wal_buffers for each in free],
         ("touched", "touched_activity", "touched_event"),
     )
     postgresql |= _solve(
         [[1, each.cp_max, each.cp_max * each.joined] for each in found],
-        [each.postgresql - min(each.touched, each.shared_buffers) for each in found],
+        [each.postgresql - each.touched for each in found],
         ("processes", "backend", "backend_event"),
     )
     for name, constants in (("synapse", synapse), ("postgresql", postgresql)):
@@ -81,7 +81,7 @@ def predict(constants: dict[str, dict[str, float]], program: str, point: Point) 
         )
     touched = own["touched"] + own["touched_activity"] * point.activity + own["touched_event"] * point.joined
     backends = point.cp_max * (own["backend"] + own["backend_event"] * point.joined)
-    return own["processes"] + min(point.shared_buffers, touched) + backends
+    return own["processes"] + min(point.shared_buffers, touched) + point.wal_buffers + backends
 
 
 def main() -> int:

@@ -23,7 +23,8 @@ JOINED = memory_model.JOINED_ROOM
 """State events of the room that each run joins."""
 
 _MIB = 1024**2
-_STOCK = {"cp_max": 10, "shared_buffers": 128 * _MIB, "malloc_conf": False}
+_SIZES = ("shared_buffers", "wal_buffers")
+_STOCK: dict[str, Any] = {"cp_max": 10, "shared_buffers": 128 * _MIB, "malloc_conf": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Point:
     joined: int
     cp_max: int
     shared_buffers: int
+    wal_buffers: int
     malloc_conf: bool
     synapse: int
     postgresql: int
@@ -73,17 +75,24 @@ def _settings(decided: dict[str, Any]) -> dict[str, Any]:
         plan = decided["plan"]
         return {
             "cp_max": plan["homeserver"]["database.args.cp_max"],
-            "shared_buffers": units.postgresql_bytes(plan["postgresql"]["shared_buffers"], unit=1),
+            **{name: units.postgresql_bytes(plan["postgresql"][name], unit=1) for name in _SIZES},
             "malloc_conf": bool(plan["compose"]["synapse"]["environment"].get("MALLOC_CONF")),
         }
-    buffers = decided.get("postgresql", {}).get("shared_buffers")
-    return {**_STOCK, **({"shared_buffers": units.postgresql_bytes(buffers, unit=1)} if buffers else {})}
+    said = decided.get("postgresql", {})
+    sizes = {name: units.postgresql_bytes(said[name], unit=1) for name in _SIZES if name in said}
+    # PostgreSQL's own: a 32nd of shared_buffers, 16 MB at most.
+    own = min(sizes.get("shared_buffers", _STOCK["shared_buffers"]) // 32, 16 * _MIB)
+    return {**_STOCK, "wal_buffers": own, **sizes}
 
 
 def predicted(point: Point) -> dict[str, int]:
     """What the collection's model says that each part holds, in bytes."""
     synapse = memory_model.synapse_peak(users=point.users, joined=point.joined, malloc_conf=point.malloc_conf)
     postgresql = memory_model.postgresql_peak(
-        users=point.users, joined=point.joined, connections=point.cp_max, shared_buffers=point.shared_buffers
+        users=point.users,
+        joined=point.joined,
+        connections=point.cp_max,
+        shared_buffers=point.shared_buffers,
+        wal_buffers=point.wal_buffers,
     )
     return {"synapse": synapse.expected, "postgresql": postgresql.expected}

@@ -37,19 +37,21 @@ def record(users: int, *, cp_max: int, buffers: int, malloc: bool, noise: float 
     chance = random.Random(f"{users} {cp_max} {buffers} {malloc}")
     plan = {
         "homeserver": {"database.args.cp_max": cp_max},
-        "postgresql": {"shared_buffers": f"{buffers // MIB}MB"},
+        "postgresql": {"shared_buffers": f"{buffers // MIB}MB", "wal_buffers": f"{buffers // 32 // MIB}MB"},
         "compose": {"synapse": {"environment": {"MALLOC_CONF": "narenas:1" if malloc else None}}},
     }
     sizes: dict[str, dict[str, int]] = {"synapse": {}, "postgresql": {}}
     touched = {}
     for joined, size, moment in ((0, "held_steady", "steady"), (points_of.JOINED, "held_peak", "peak")):
-        point = points_of.Point("ours", (2, users), users, joined, cp_max, buffers, malloc, 0, 0, 0)
+        point = points_of.Point(
+            "ours", (2, users), users, joined, cp_max, buffers, buffers // 32 // MIB * MIB, malloc, 0, 0, 0
+        )
         for program in sizes:
             value = fit_model.predict(TRUE, program, point)
             sizes[program][size] = int(value * (1 + noise * chance.uniform(-1, 1)))
         own = TRUE["postgresql"]
         wanted = own["touched"] + own["touched_activity"] * point.activity + own["touched_event"] * joined
-        touched[moment] = int(min(wanted, buffers))
+        touched[moment] = int(min(wanted, buffers)) + point.wal_buffers
     return {
         "configuration": "ours",
         "host_gib": 2,

@@ -41,7 +41,9 @@ def test_more_of_anything_is_never_predicted_to_hold_less(one: int, other: int, 
     assert small.expected <= synapse_peak(users=other, joined=many, malloc_conf=False).expected
     assert synapse_peak(users=one, joined=few, malloc_conf=True).expected <= small.expected
     sizes = [
-        postgresql_peak(users=users, joined=joined, connections=connections, shared_buffers=buffers).expected
+        postgresql_peak(
+            users=users, joined=joined, connections=connections, shared_buffers=buffers, wal_buffers=0
+        ).expected
         for users, joined, connections, buffers in ((one, few, 4, 64 * MIB), (other, many, 10, 128 * MIB))
     ]
     assert sizes[0] <= sizes[1]
@@ -56,7 +58,7 @@ def test_beyond_what_was_measured_it_grows_with_the_users() -> None:
 
 def test_no_more_of_shared_buffers_counts_than_is_touched() -> None:
     def peak(buffers: int) -> int:
-        return postgresql_peak(users=5, joined=0, connections=4, shared_buffers=buffers).expected
+        return postgresql_peak(users=5, joined=0, connections=4, shared_buffers=buffers, wal_buffers=0).expected
 
     assert peak(16 * MIB) < peak(32 * MIB)
     assert peak(4 * GIB) == peak(8 * GIB)
@@ -119,9 +121,7 @@ def test_the_report_shows_both_and_says_nothing_of_a_plan_without() -> None:
     title, lines = report_forecast.predicted_section(plan, 100)
     assert "without the page cache" in title and any("6,000 state events" in line for line in lines)
     title, lines = report_forecast.levers_section(plan, 100)
-    assert "at 50 users" in title and any(
-        line.startswith("cp_max 5") and "pulled" in line for line in lines
-    )
+    assert "at 50 users" in title and any(line.startswith("cp_max 5") and "pulled" in line for line in lines)
     older = {name: value for name, value in plan.items() if name not in ("prediction", "levers")}
     assert report_forecast.predicted_section(older, 100)[1] == [] == report_forecast.levers_section(older, 100)[1]
 

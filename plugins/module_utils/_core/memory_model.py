@@ -74,17 +74,19 @@ def synapse_peak(*, users: int, joined: int, malloc_conf: bool) -> Peak:
     return _peak(expected, SYNAPSE["spread"])
 
 
-def postgresql_peak(*, users: int, joined: int, connections: int, shared_buffers: int) -> Peak:
-    """Of all its processes.
+def postgresql_peak(*, users: int, joined: int, connections: int, shared_buffers: int, wal_buffers: int) -> Peak:
+    """Of all its processes; sizes in bytes.
 
     connections: all of Synapse's pools, for one opens a connection where all others are busy at a moment, and closes
-    none. shared_buffers: in bytes; as much of it counts as is touched, for that is never given back.
+    none. shared_buffers: as much of it counts as is touched, for that is never given back. wal_buffers: all of it is
+    touched soon.
     """
     touched = (
         POSTGRESQL["touched"] + POSTGRESQL["touched_activity"] * _activity(users) + POSTGRESQL["touched_event"] * joined
     )
     backends = connections * (POSTGRESQL["backend"] + POSTGRESQL["backend_event"] * joined)
-    return _peak(POSTGRESQL["processes"] + min(shared_buffers, touched) + backends, POSTGRESQL["spread"])
+    shared = min(shared_buffers, touched) + wal_buffers
+    return _peak(POSTGRESQL["processes"] + shared + backends, POSTGRESQL["spread"])
 
 
 def _peak(expected: float, spread: float) -> Peak:

@@ -49,6 +49,7 @@ def predict(inputs: Inputs, allocation: Allocation, *, malloc_conf: bool) -> Dic
             joined=joined,
             connections=sizes.pool_connections,
             shared_buffers=sizes.shared_buffers,
+            wal_buffers=sizes.wal_buffers,
         )
     return {
         "synapse": synapse and synapse.as_data(),
