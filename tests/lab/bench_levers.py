@@ -53,6 +53,11 @@ _SOURCE = """\
 LEVERS: dict[str, dict[str, Any]] = {
     "stock": {},
     "malloc_conf": {"environment": {"MALLOC_CONF": MALLOC_CONF}},
+    # By jemalloc's own decay of ten seconds, and half of it.
+    "malloc_conf, decay 10 s": {"environment": {"MALLOC_CONF": "background_thread:true,narenas:1"}},
+    "malloc_conf, decay 5 s": {
+        "environment": {"MALLOC_CONF": "background_thread:true,dirty_decay_ms:5000,muzzy_decay_ms:0,narenas:1"}
+    },
     "malloc_conf, PYTHONMALLOC=malloc": {"environment": {"MALLOC_CONF": MALLOC_CONF, "PYTHONMALLOC": "malloc"}},
     "cache_autotuning, PYTHONMALLOC=malloc": {
         "environment": {"PYTHONMALLOC": "malloc"},

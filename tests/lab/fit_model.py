@@ -5,7 +5,8 @@
     .venv/bin/python tests/lab/fit_model.py [--held-out 2:50 ...] [--write]
 
 Each run gives two points: what was held after the steady load, before anything was joined, and the peak. The cells that are
-held out fit nothing, and tell what the prediction is worth. `--write` writes _core/memory_constants.py.
+held out fit nothing, and tell what the prediction is worth; so do the runs of bench_levers.py, each of which has one setting
+changed. `--write` writes _core/memory_constants.py.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+import bench_levers
 import numpy
 from points import Point, points
 from results import cell as cell_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "docs" / "benchmarks" / "memory-runs.jsonl"
+LEVERS = ROOT / "docs" / "benchmarks" / "levers.json"
 CONSTANTS = ROOT / "plugins" / "module_utils" / "_core" / "memory_constants.py"
 
 _SOURCE = """\
@@ -32,6 +35,8 @@ _SOURCE = """\
 """
 _COVERED = 0.9
 """The share of runs that the interval is to hold."""
+# The lab has one set of rooms and clients, others differ from it.
+_LEAST_SPREAD = 0.1
 _MIB = 1024**2
 
 
@@ -57,7 +62,7 @@ def fit(found: Sequence[Point]) -> dict[str, dict[str, float]]:
     for name, constants in (("synapse", synapse), ("postgresql", postgresql)):
         constants["spread"] = 0.0
         off = sorted(abs(predict({name: constants}, name, each) / getattr(each, name) - 1) for each in found)
-        constants["spread"] = math.ceil(100 * off[math.ceil(_COVERED * len(off)) - 1]) / 100
+        constants["spread"] = max(math.ceil(100 * off[math.ceil(_COVERED * len(off)) - 1]) / 100, _LEAST_SPREAD)
     return {"synapse": synapse, "postgresql": postgresql}
 
 
@@ -99,11 +104,31 @@ def main() -> int:
         print(name, {key: f"{value / 1e6:.4g} MB" if key != "spread" else value for key, value in each.items()})
     _say("fitted", constants, [each for each in fitting if each.joined])
     held_out = [each for record in records for each in points(record) if each.cell in options.held_out and each.joined]
-    if held_out:
-        _say("held out", constants, held_out)
+    _say("held out", constants, [*held_out, *_lever_points()])
     if options.write:
         CONSTANTS.write_text(_source(constants, records, options.held_out), encoding="utf-8")
     return 0
+
+
+def _lever_points() -> list[Point]:
+    """The peaks of stock with one setting changed: none of them has fitted anything."""
+    runs = json.loads(LEVERS.read_text(encoding="utf-8"))["runs"] if LEVERS.exists() else []
+    found = []
+    for run in runs:
+        decided = bench_levers.LEVERS[run["lever"]]
+        record = {
+            "configuration": run["lever"],
+            "host_gib": bench_levers.HOST_GIB,
+            "users": run["users"],
+            "memory": {
+                part: {"held_steady": 0, "held_peak": round(run[f"{part}_mb"] * 1e6)}
+                for part in ("synapse", "postgresql")
+            },
+            "touched": {"steady": 0, "peak": 0},
+            "decided": decided,
+        }
+        found.append(points(record)[-1])
+    return found
 
 
 def _say(what: str, constants: dict[str, dict[str, float]], found: Sequence[Point]) -> None:

@@ -24,7 +24,7 @@ JOINED = memory_model.JOINED_ROOM
 
 _MIB = 1024**2
 _SIZES = ("shared_buffers", "wal_buffers")
-_STOCK: dict[str, Any] = {"cp_max": 10, "shared_buffers": 128 * _MIB, "malloc_conf": False}
+_STOCK: dict[str, Any] = {"cp_max": 10, "shared_buffers": 128 * _MIB}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,13 @@ def _settings(decided: dict[str, Any]) -> dict[str, Any]:
     sizes = {name: units.postgresql_bytes(said[name], unit=1) for name in _SIZES if name in said}
     # PostgreSQL's own: a 32nd of shared_buffers, 16 MB at most.
     own = min(sizes.get("shared_buffers", _STOCK["shared_buffers"]) // 32, 16 * _MIB)
-    return {**_STOCK, "wal_buffers": own, **sizes}
+    return {
+        **_STOCK,
+        "cp_max": decided.get("homeserver", {}).get("database.args.cp_max", _STOCK["cp_max"]),
+        "malloc_conf": "MALLOC_CONF" in decided.get("environment", {}),
+        "wal_buffers": own,
+        **sizes,
+    }
 
 
 def predicted(point: Point) -> dict[str, int]:

@@ -22,7 +22,6 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_consta
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import MIB
 
 __all__ = [
-    "BUSY_BACKEND",
     "FITTED_ON",
     "JOINED_EVENT",
     "JOINED_ROOM",
@@ -35,8 +34,6 @@ __all__ = [
 JOINED_ROOM = 6000
 # Bytes that joining a room takes for each of its state events, in Synapse.
 JOINED_EVENT = int(SYNAPSE["joined_event"])
-# Bytes that a backend holds for itself after such a join.
-BUSY_BACKEND = int(POSTGRESQL["backend"] + POSTGRESQL["backend_event"] * JOINED_ROOM)
 
 
 @dataclass(frozen=True)

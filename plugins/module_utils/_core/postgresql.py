@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
-from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_model import BUSY_BACKEND
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import Scalar, Setting, Settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import (
     GIB,
@@ -26,6 +25,8 @@ __all__ = ["MOST_WORK_MEM", "SUPERUSER_RESERVED", "PostgresqlSizes", "postgresql
 # More than 32 MB rarely helps Synapse's queries.
 MOST_WORK_MEM = 32 * MIB
 
+# Private memory of a busy backend after long use by Synapse: 11.4 MB. After the lab's minutes it is half of that.
+_BUSY_BACKEND = 11_400 * KIB
 # A connection that looked at every table once: 4.8 MB.
 _OTHER_BACKEND = 5 * MIB
 _OTHER_BACKENDS = 2
@@ -63,7 +64,7 @@ class PostgresqlSizes:
 
     @property
     def connections_memory(self) -> int:
-        return self.pool_connections * (BUSY_BACKEND + self.work_mem) + _OTHER_BACKENDS * _OTHER_BACKEND
+        return self.pool_connections * (_BUSY_BACKEND + self.work_mem) + _OTHER_BACKENDS * _OTHER_BACKEND
 
     @property
     def maintenance_memory(self) -> int:
@@ -108,7 +109,7 @@ def postgresql_sizes(
         # About a fifth of the share, more on small hosts. By the work_mem before it is rounded:
         # a step of it must not take a connection from a larger host.
         for_backends = int(share * 0.22) + 18 * MIB
-        cp_max = min(cp_max, max(for_backends // (BUSY_BACKEND + work_mem) // inputs.processes, 2))
+        cp_max = min(cp_max, max(for_backends // (_BUSY_BACKEND + work_mem) // inputs.processes, 2))
     work_mem = learned_work_mem or (_mib(work_mem) if usable >= GIB else 2 * MIB)
     pool_connections = cp_max * inputs.processes
     max_connections = -(-(pool_connections + inputs.extra_connections + SUPERUSER_RESERVED) // 10) * 10
