@@ -34,6 +34,8 @@ from run import Cell, measure
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLE = ROOT / "plugins" / "module_utils" / "_core" / "lever_table.py"
 TABLE_USERS = 50
+# With fewer rotations a ratio of times says more of the machine than of the lever.
+LEAST_ROTATIONS = 3
 HOST_GIB = 4
 STEADY_SECONDS = 30.0
 
@@ -49,6 +51,11 @@ _SOURCE = """\
 # SPDX-FileCopyrightText: 2026 The synapse.tuning authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """
+
+_FEW = (
+    f"**Fewer than {LEAST_ROTATIONS} rotations**: what differs by less than 12 MB is noise, and but for the largest the ratios"
+    " of times say more of the machine than of the lever."
+)
 
 LEVERS: dict[str, dict[str, Any]] = {
     "stock": {},
@@ -175,7 +182,8 @@ def text(said: dict[str, Any]) -> str:
             "",
             f"Stock: peak {_median(stock.values(), 'total_mb'):.0f} MB (Synapse {_median(stock.values(), 'synapse_mb'):.0f},"
             f" PostgreSQL {_median(stock.values(), 'postgresql_mb'):.0f}), steady {_median(stock.values(), 'total_steady_mb'):.0f} MB,"
-            f" p95 {_median(stock.values(), 'p95'):.0f} ms, {len(stock)} rotations.",
+            f" p95 {_median(stock.values(), 'p95'):.0f} ms, {_rotations(stock)}.",
+            *(["", _FEW] if len(stock) < LEAST_ROTATIONS else []),
             "",
             "| lever | peak MB | steady MB | Synapse | PostgreSQL | p95 ratio (lowest–highest) | CPU ratio | errors |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -202,6 +210,7 @@ def table(said: dict[str, Any], users: int) -> str:
         "from __future__ import annotations",
         "",
         "from dataclasses import dataclass",
+        "from typing import Optional",
         "",
         '__all__ = ["MEASURED", "MEASURED_ON", "Measured"]',
         "",
@@ -211,17 +220,18 @@ def table(said: dict[str, Any], users: int) -> str:
         '    """Medians over the rotations, against stock in the same one.',
         "",
         "    returned: bytes that the peak of Synapse and PostgreSQL fell by. stock: bytes of that peak.",
-        "    cpu, p95: ratios of processor time and of the 95th percentile of latency. users: of the load.",
+        "    cpu, p95: ratios of processor time and of the 95th percentile of latency, None where there were too few rotations.",
+        "    users: of the load.",
         '    """',
         "",
-        *(
-            f"    {name}: {kind}"
-            for name, kind in (("returned", "int"), ("stock", "int"), ("cpu", "float"), ("p95", "float"))
-        ),
+        "    returned: int",
+        "    stock: int",
+        "    cpu: Optional[float]",
+        "    p95: Optional[float]",
         "    users: int",
         "",
         "",
-        f'MEASURED_ON = "docs/benchmarks/levers.json: {len(stock)} rotations, Synapse {said["machine"]["matrix_synapse"]}"',
+        f'MEASURED_ON = "docs/benchmarks/levers.json: {_rotations(stock)}, Synapse {said["machine"]["matrix_synapse"]}"',
         "",
         "MEASURED = {",
     ]
@@ -231,9 +241,14 @@ def table(said: dict[str, Any], users: int) -> str:
             returned = statistics.median(base["total_mb"] - run["total_mb"] for run, base in pairs)
             ratios = [statistics.median(run[name] / base[name] for run, base in pairs) for name in ("cpu", "p95")]
             whole = round(_median(stock.values(), "total_mb") * 1e6)
-            figures = f"{round(returned * 1e6)}, {whole}, {ratios[0]:.2f}, {ratios[1]:.2f}, {users}"
+            shown = [f"{ratio:.2f}" if len(pairs) >= LEAST_ROTATIONS else "None" for ratio in ratios]
+            figures = f"{round(returned * 1e6)}, {whole}, {', '.join(shown)}, {users}"
             lines.append(f'    "{lever}": Measured({figures}),')
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _rotations(runs: Any) -> str:
+    return f"{len(runs)} rotation{'s' if len(runs) != 1 else ''}"
 
 
 def _median(runs: Any, name: str) -> float:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.budget import Allocation
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
-from ansible_collections.synapse.tuning.plugins.module_utils._core.lever_table import MEASURED
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_model import JOINED_EVENT
 from ansible_collections.synapse.tuning.plugins.module_utils._core.prediction import synapse_prediction
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import Scalar, Setting, Settings
@@ -140,11 +139,6 @@ def homeserver_settings(inputs: Inputs, allocation: Allocation) -> Settings:
     return settings
 
 
-def _autotuning_cost() -> str:
-    row = MEASURED["cache_autotuning, PYTHONMALLOC=malloc"]
-    return f"it cost {100 * (row.cpu - 1):.0f} % CPU, and p95 x {row.p95:.2f}"
-
-
 def _add_autotuning(settings: Settings, inputs: Inputs, allocation: Allocation) -> None:
     """Three keys, which Synapse wants together, or the section's absence."""
     synapse = allocation.synapse
@@ -155,7 +149,7 @@ def _add_autotuning(settings: Settings, inputs: Inputs, allocation: Allocation) 
             "off as asked for"
             if inputs.cache_autotuning == "off"
             else f"off: at most {peak} are predicted, the limit is {show_bytes(synapse.limit)};"
-            f" on, {_autotuning_cost()}"
+            " on, it returned nothing in the lab"
         )
         settings[path] = Setting(value=None, unit="", why=why, source=_MEASURED)
         return

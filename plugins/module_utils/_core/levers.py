@@ -74,7 +74,7 @@ def lever_rows(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
     :arg plan: the sections of a plan, with their settings.
     :returns: C(lever), C(tried) (what the lab set), C(returned) (bytes of the peak), C(of) (bytes of stock's peak),
-        C(users) of the load, C(cpu) and C(p95) (ratios), C(pulled), C(why).
+        C(users) of the load, C(cpu) and C(p95) (ratios, None where not known), C(pulled), C(why).
     """
     values = {name: values_of(plan[name]) for name in ("homeserver", "postgresql")}
     values["environment"] = values_of(plan["compose"]["synapse"]).get("environment", {})
@@ -86,7 +86,7 @@ def _row(lever: _Lever, value: Any) -> Dict[str, Any]:
     measured = MEASURED[lever.measured]
     base = MEASURED[lever.beside] if lever.beside else None
     returned = measured.returned - (base.returned if base else 0)
-    cpu = round(measured.cpu / (base.cpu if base else 1), 2)
+    cpu = _ratio(measured.cpu, base.cpu if base else 1.0)
     pulled = value is not None and lever.pulled(value)
     return {
         "lever": lever.name,
@@ -95,15 +95,19 @@ def _row(lever: _Lever, value: Any) -> Dict[str, Any]:
         "of": measured.stock,
         "users": measured.users,
         "cpu": cpu,
-        "p95": round(measured.p95 / (base.p95 if base else 1), 2),
+        "p95": _ratio(measured.p95, base.p95 if base else 1.0),
         "pulled": pulled,
         "why": _why(returned, cpu, pulled=pulled),
     }
 
 
-def _why(returned: int, cpu: float, *, pulled: bool) -> str:
+def _ratio(one: Optional[float], other: Optional[float]) -> Optional[float]:
+    return None if one is None or not other else round(one / other, 2)
+
+
+def _why(returned: int, cpu: Optional[float], *, pulled: bool) -> str:
     if returned <= _NOISE:
-        return "returned nothing beyond noise" + ("; for other reasons" if pulled else "")
-    if cpu > _MOST_CPU:
-        return "costs processor time" + ("; all the same, as asked for or as memory is short" if pulled else "")
+        return "returned nothing beyond noise" + ("; set for another reason" if pulled else "")
+    if cpu is not None and cpu > _MOST_CPU:
+        return "costs processor time" + ("; set for another reason" if pulled else "")
     return "pays" if pulled else "pays, and is not needed here"

@@ -167,8 +167,8 @@ def postgresql_settings(inputs: Inputs, sizes: PostgresqlSizes) -> Settings:
         sizes.shared_buffers,
         "1/4 of the RAM that other services leave"
         if alone
-        else f"for {inputs.users} users, 1/8 of the RAM at most: what was touched once is never given back, and what"
-        " is not in it is in the page cache, which is",
+        else f"for {inputs.users} users, 1/8 of the RAM at most: it keeps what it touched, and what does not fit is in"
+        " the page cache, which the kernel takes back",
         "pgtune" if alone else "measured on Synapse 1.163.2",
     )
     add_size(

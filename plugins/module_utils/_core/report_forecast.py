@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table import Column, table
 
@@ -54,8 +54,8 @@ def levers_section(plan: Mapping[str, Any], width: int) -> Tuple[str, List[str]]
             row["tried"],
             "pulled" if row["pulled"] else "left alone",
             f"{row['returned'] / 1e6:.0f} MB",
-            f"x {row['cpu']:.2f}",
-            f"x {row['p95']:.2f}",
+            _times(row["cpu"]),
+            _times(row["p95"]),
             row["why"],
         )
         for row in levers
@@ -63,3 +63,7 @@ def levers_section(plan: Mapping[str, Any], width: int) -> Tuple[str, List[str]]
     of, users = levers[0]["of"] / 1e6, levers[0]["users"]
     title = f"LEVERS, by what each returned by itself in the lab, of {of:.0f} MB at {users} users"
     return title, table(_LEVERS, rows, width=width)
+
+
+def _times(ratio: Optional[float]) -> str:
+    return "?" if ratio is None else f"x {ratio:.2f}"
