@@ -42,11 +42,6 @@ _FIELDS = (
     *("configuration", "host_gib", "users", "rotation", "seed", "seconds", "memory", "latency", "errors"),
     *("oom_kills", "cpu_seconds", "survived", "versions", "machine"),
 )
-# Kept for each run beside the figures: what a reader needs to make them again.
-_KEPT = (
-    *("configuration", "host_gib", "users", "rotation", "order", "seed", "seconds", "survived", "memory", "latency"),
-    *("errors", "oom_kills", "cpu_seconds", "predicted"),
-)
 
 
 class RecordError(Exception):
@@ -80,19 +75,16 @@ def write(records: Sequence[dict[str, Any]], out: pathlib.Path, *, fitted: Seque
     figures = summary.summarise(records, fitted=fitted)
     page = memory_page.page(figures)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "memory.json").write_text(_json(figures, records), encoding="utf-8")
+    (out / "memory.json").write_text(_json(figures), encoding="utf-8")
     (out / "memory.md").write_text(page, encoding="utf-8")
     plots.draw(figures, out)
     return page
 
 
-def _json(figures: dict[str, Any], records: Sequence[dict[str, Any]]) -> str:
-    """The figures for people to read, and one line for each run."""
-    figures = _rounded(figures)
-    parts = {name: json.dumps(value, indent=2).replace("\n", "\n  ") for name, value in figures.items()}
-    parts["timeline"] = json.dumps(figures["timeline"])
-    kept = [json.dumps({field: record.get(field) for field in _KEPT}) for record in records]
-    parts["records"] = "[\n    " + ",\n    ".join(kept) + "\n  ]"
+def _json(figures: dict[str, Any]) -> str:
+    """The figures, a line for each cell; the runs themselves are in the file of records."""
+    parts = {name: json.dumps(value) for name, value in _rounded(figures).items()}
+    parts["cells"] = "[\n    " + ",\n    ".join(map(json.dumps, _rounded(figures["cells"]))) + "\n  ]"
     return "{\n" + ",\n".join(f'  "{name}": {text}' for name, text in parts.items()) + "\n}\n"
 
 
@@ -134,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         records = parse(given.records.read_text(encoding="utf-8"), name=str(given.records))
         for record in records:
             # By the constants as they are now, whatever they were when it ran.
-            record["predicted"] = predicted(points(record)[-1])
+            record["predicted"] = predicted(points(record)[-1]) if record["survived"] else None
     except (OSError, RecordError) as error:
         sys.exit(f"results: {error}")
     print(write(records, given.out, fitted=given.fitted))

@@ -34,6 +34,8 @@ def record(configuration: str, rotation: int = 0, **more: Any) -> dict[str, Any]
         "order": 0,
         "seed": 1,
         "seconds": 60.0,
+        "decided": {},
+        "touched": {"steady": 0, "peak": 0},
         "memory": {
             "synapse": {
                 "held_peak": peak * MIB * 3 // 4,
