@@ -267,7 +267,9 @@ class Load:
     async def _visit(self, user: User, room: str) -> None:
         quoted = urllib.parse.quote(room)
         await self._client.call("POST", f"/join/{quoted}", token=user.token)
-        await self._client.call("POST", f"/rooms/{quoted}/leave", token=user.token)
+        # Whoever was in it stays, and goes on talking there.
+        if room not in user.rooms:
+            await self._client.call("POST", f"/rooms/{quoted}/leave", token=user.token)
 
 
 _WORDS = [

@@ -136,6 +136,18 @@ def test_people_talk_only_where_they_do() -> None:
     assert sent == {"%21b"} and any("%21c" in path for _method, path in asked(1))
 
 
+def test_a_visitor_leaves_again_and_a_member_stays() -> None:
+    def left(public: str) -> bool:
+        server = Asked()
+        user = User("@p", "t", ("!a",), ("!a",))
+        running = Load(server, [user], seed=1, public=[public])  # type: ignore[arg-type]
+        asyncio.run(running.steady(0.5, rate=400, waiting=0))
+        assert any("/join/" in path for _method, path in server.calls)
+        return any("/leave" in path for _method, path in server.calls)
+
+    assert left("!p") and not left("!a")
+
+
 def test_a_failure_is_counted_and_ends_nothing() -> None:
     class Failing(Asked):
         async def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
