@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import itertools
 import json
 import os
 import pathlib
@@ -361,7 +362,9 @@ def prometheus(watch: Watch, stock: Deployment) -> Iterator[Prometheus]:
     ):
         try:
             one = Prometheus(port)
-            user = stock.register("asks")
+            # The database was gone for a test: Synapse's connections to it fail once before they are made anew.
+            names = itertools.count()
+            user = wait_until(lambda: stock.register(f"asks{next(names)}"), seconds=60, what="Synapse has its database")
             wait_until(
                 # Somebody has to ask for what is in caches.
                 lambda: (
