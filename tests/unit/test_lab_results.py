@@ -56,7 +56,6 @@ def record(configuration: str, rotation: int = 0, **more: Any) -> dict[str, Any]
         "oom_kills": {"synapse": 0, "postgresql": 0, "host": 0},
         "cpu_seconds": {"synapse": 30.0, "postgresql": 10.0},
         "survived": True,
-        "decided": {},
         "predicted": None,
         "versions": {"synapse": "1.163.2"},
         "machine": {"cores": 2, "memory_gib": 23.5, "system": "Linux", "load_average_before": 0.5},
