@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.budget import Allocation
-from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver import autotunes, gives_back
+from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver import autotunes
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
+from ansible_collections.synapse.tuning.plugins.module_utils._core.prediction import gives_back
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import Setting, Settings, as_data
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import compose_size, show_bytes
 

@@ -11,12 +11,11 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.prediction im
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import Scalar, Setting, Settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import GIB, MIB, show_bytes, synapse_size
 
-__all__ = ["autotunes", "gives_back", "homeserver_settings"]
+__all__ = ["autotunes", "homeserver_settings"]
 
 # limit_remote_rooms counts complexity in units of 500 current state events.
 _STATE_EVENTS = 500
 _LARGE_HOST = 8 * GIB
-_SMALL_HOST = 4 * GIB
 # Of the limit: beyond it a server that is a little busier than others would be killed.
 _NEAR = 0.85
 
@@ -24,15 +23,10 @@ _SYNAPSE_DOCS = "Synapse configuration manual"
 _MEASURED = "measured on Synapse 1.163.2"
 
 
-def gives_back(allocation: Allocation) -> bool:
-    """Whether jemalloc is told to give memory back soon (MALLOC_CONF)."""
-    return allocation.usable <= _SMALL_HOST
-
-
 def autotunes(inputs: Inputs, allocation: Allocation) -> bool:
     """Whether cache_autotuning is planned, and with it PYTHONMALLOC=malloc: both cost, so only where it may be near."""
     if inputs.cache_autotuning == "auto":
-        predicted = synapse_prediction(inputs, allocation, malloc_conf=gives_back(allocation))
+        predicted = synapse_prediction(inputs, allocation)
         return predicted.high > _NEAR * allocation.synapse.limit
     return inputs.cache_autotuning == "on"
 
@@ -142,7 +136,7 @@ def homeserver_settings(inputs: Inputs, allocation: Allocation) -> Settings:
 def _add_autotuning(settings: Settings, inputs: Inputs, allocation: Allocation) -> None:
     """Three keys, which Synapse wants together, or the section's absence."""
     synapse = allocation.synapse
-    peak = show_bytes(synapse_prediction(inputs, allocation, malloc_conf=gives_back(allocation)).high)
+    peak = show_bytes(synapse_prediction(inputs, allocation).high)
     path = "caches.cache_autotuning"
     if not autotunes(inputs, allocation):
         why = (

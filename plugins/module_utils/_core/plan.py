@@ -13,7 +13,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.compose impor
     deployment_settings,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.compressor import compressor_settings
-from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver import gives_back, homeserver_settings
+from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver import homeserver_settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
 from ansible_collections.synapse.tuning.plugins.module_utils._core.learned import mark_learned
 from ansible_collections.synapse.tuning.plugins.module_utils._core.learning import learn
@@ -66,7 +66,7 @@ def _plan(inputs: Inputs, allocation: Allocation) -> Dict[str, Any]:
         "deployment": as_data(deployment_settings(inputs)),
         "compressor": as_data(compressor_settings(inputs, allocation)),
         "budget": [row.as_data() for row in allocation.rows],
-        "prediction": predict(inputs, allocation, malloc_conf=gives_back(allocation)),
+        "prediction": predict(inputs, allocation),
         "warnings": release_warnings(inputs.synapse_version) if inputs.has_synapse else [],
         "advice": _advice(inputs, allocation),
     }
@@ -88,7 +88,7 @@ def _advice(inputs: Inputs, allocation: Allocation) -> List[str]:
             " more RAM, or fewer workers, would allow it; watch for evictions by size"
         )
     if inputs.has_synapse:
-        peak = synapse_prediction(inputs, allocation, malloc_conf=gives_back(allocation))
+        peak = synapse_prediction(inputs, allocation)
         if peak.expected > allocation.synapse.limit:
             advice.append(
                 f"Synapse is predicted to come to hold {show_bytes(peak.expected)}, and the host has"

@@ -15,8 +15,16 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_model 
     postgresql_peak,
     synapse_peak,
 )
+from ansible_collections.synapse.tuning.plugins.module_utils._core.units import GIB
 
-__all__ = ["joined_events", "predict", "synapse_prediction"]
+__all__ = ["gives_back", "joined_events", "predict", "synapse_prediction"]
+
+_SMALL_HOST = 4 * GIB
+
+
+def gives_back(allocation: Allocation) -> bool:
+    """Whether the plan has jemalloc give memory back soon (MALLOC_CONF), which the prediction counts on."""
+    return allocation.usable <= _SMALL_HOST
 
 
 def joined_events(inputs: Inputs, allocation: Allocation) -> int:
@@ -26,12 +34,14 @@ def joined_events(inputs: Inputs, allocation: Allocation) -> int:
     return 0 if inputs.federation == "closed" else min(allocation.synapse.events_let_in, JOINED_ROOM)
 
 
-def synapse_prediction(inputs: Inputs, allocation: Allocation, *, malloc_conf: bool) -> Peak:
+def synapse_prediction(inputs: Inputs, allocation: Allocation) -> Peak:
     """Of Synapse's main process, which is as large as each worker."""
-    return synapse_peak(users=inputs.users, joined=joined_events(inputs, allocation), malloc_conf=malloc_conf)
+    return synapse_peak(
+        users=inputs.users, joined=joined_events(inputs, allocation), malloc_conf=gives_back(allocation)
+    )
 
 
-def predict(inputs: Inputs, allocation: Allocation, *, malloc_conf: bool) -> Dict[str, Any]:
+def predict(inputs: Inputs, allocation: Allocation) -> Dict[str, Any]:
     """C(synapse) (one process), C(postgresql), C(total) of all on this host: each C(expected), C(low), C(high) in bytes.
 
     A program that is elsewhere is None. Also C(joined), the state events of the largest room that is joined, and
@@ -42,7 +52,7 @@ def predict(inputs: Inputs, allocation: Allocation, *, malloc_conf: bool) -> Dic
     synapse: Optional[Peak] = None
     postgresql: Optional[Peak] = None
     if inputs.has_synapse:
-        synapse = synapse_prediction(inputs, allocation, malloc_conf=malloc_conf)
+        synapse = synapse_prediction(inputs, allocation)
     if inputs.has_postgresql:
         postgresql = postgresql_peak(
             users=inputs.users,
