@@ -9,17 +9,18 @@ another; a server that falls behind shows it in its latencies.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import math
 import random
 import time
 import urllib.parse
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 
-__all__ = ["KINDS", "Client", "Latencies", "Load", "Profile", "User", "profile"]
+__all__ = ["KINDS", "Client", "Latencies", "Load", "Moment", "Profile", "User", "in_turns", "profile"]
 
 _CLIENT = "/_matrix/client/v3"
 _TIMEOUT = 60.0
@@ -71,6 +72,15 @@ def profile(users: int) -> Profile:
         return Profile(users=users, rate=0.2, waiting=1, first_syncs=1)
     clients = min(users, round(5 * (users / 5) ** 0.3))
     return Profile(users=users, rate=round(1.5 * (users / 5) ** 0.15, 2), waiting=clients, first_syncs=clients)
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """A request of a schedule: seconds after its start, kind, and what decides who asks for what."""
+
+    at: float
+    kind: str
+    seed: float
 
 
 class Latencies:
@@ -179,22 +189,39 @@ class Load:
 
     async def steady(self, seconds: float, rate: float, waiting: int) -> None:
         """Ask `rate` requests a second, while `waiting` clients hold a /sync open and get what is new."""
+        async with self.listening(waiting):
+            await self.ask(self.schedule(seconds, rate))
+
+    def schedule(self, seconds: float, rate: float) -> list[Moment]:
+        """Requests of `seconds`, `rate` of them a second: what is asked and when, by the seed alone."""
         chance = random.Random(f"{self._seed} steady")
         moments = []
         moment = 0.0
         while (moment := moment + chance.expovariate(rate)) < seconds:
             kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
-            moments.append((moment, kind, random.Random(chance.random())))
-        listeners = [asyncio.create_task(self._listen(user)) for user in self._users[:waiting]]
-        began = time.monotonic()
+            moments.append(Moment(moment, kind, chance.random()))
+        return moments
+
+    @contextlib.asynccontextmanager
+    async def listening(self, clients: int) -> AsyncIterator[None]:
+        """Have the first users' clients hold a /sync open."""
+        listeners = [asyncio.create_task(self._listen(user)) for user in self._users[:clients]]
+        try:
+            yield
+        finally:
+            for listener in listeners:
+                listener.cancel()
+            await asyncio.gather(*listeners, return_exceptions=True)
+
+    async def ask(self, moments: Sequence[Moment], *, since: float = 0.0) -> None:
+        """Ask what a schedule has, of which `since` seconds are over; return when all is answered."""
+        began = time.monotonic() - since
         asked = []
-        for moment, kind, own in moments:
-            await asyncio.sleep(max(began + moment - time.monotonic(), 0))
-            asked.append(asyncio.create_task(self.measured(kind, self._request(kind, own))))
+        for moment in moments:
+            await asyncio.sleep(max(began + moment.at - time.monotonic(), 0))
+            request = self._request(moment.kind, random.Random(moment.seed))
+            asked.append(asyncio.create_task(self.measured(moment.kind, request)))
         await asyncio.gather(*asked)
-        for listener in listeners:
-            listener.cancel()
-        await asyncio.gather(*listeners, return_exceptions=True)
 
     async def measured(self, kind: str, request: Callable[[], Awaitable[Any]]) -> Any:
         """Do one request and keep how long it took, or why it failed; return its answer, None where it failed."""
@@ -270,6 +297,22 @@ class Load:
         # Whoever was in it stays, and goes on talking there.
         if room not in user.rooms:
             await self._client.call("POST", f"/rooms/{quoted}/leave", token=user.token)
+
+
+async def in_turns(loads: Sequence[Load], seconds: float, rate: float, waiting: int, *, slice_seconds: float) -> None:
+    """The same steady load on each of several servers, which take turns: a slice of it, answered whole, on one after the other.
+
+    Whatever else slows the machine down for a while then slows all of them down; who is first alternates.
+    """
+    schedules = [load.schedule(seconds, rate) for load in loads]
+    async with contextlib.AsyncExitStack() as stack:
+        for load in loads:
+            await stack.enter_async_context(load.listening(waiting))
+        for number in range(math.ceil(seconds / slice_seconds)):
+            begin, end = number * slice_seconds, (number + 1) * slice_seconds
+            turn = list(zip(loads, schedules))
+            for load, moments in turn if number % 2 == 0 else reversed(turn):
+                await load.ask([each for each in moments if begin <= each.at < end], since=begin)
 
 
 _WORDS = [

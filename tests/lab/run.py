@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import configurations
@@ -28,9 +28,10 @@ from recorder import Recorder
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.budget import operating_system_bytes
 
-__all__ = ["GIB", "SERVICES", "Cell", "measure"]
+__all__ = ["GIB", "SERVICES", "Cell", "Writer", "measure", "started", "versions", "writer"]
 
 GIB = 1024**3
+Writer = Callable[[Deployment], dict[str, Any]]
 SERVICES = {"synapse": "synapse", "db": "postgresql"}
 
 _STEADY_SECONDS = 40.0
@@ -59,7 +60,7 @@ def measure(
     *,
     seed: int,
     measured: dict[str, Any] | None = None,
-    apply: Callable[[Deployment], dict[str, Any]] | None = None,
+    apply: Writer | None = None,
     room: remote.Size | None = remote.BIG,
     steady_seconds: float = _STEADY_SECONDS,
     purge: bool = True,
@@ -74,17 +75,8 @@ def measure(
     """
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="lab-"))
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        project = dataset.create(engine, directory / "near")
-        stack.callback(project.remove)
-        decided = (apply or _writer(configuration, cell, measured))(project)
-        # What the plan leaves to the kernel and the engine is not the containers'.
-        limits = stack.enter_context(host(cell.ram - operating_system_bytes(cell.ram)))
-        # Its cgroup is removed after the containers are.
-        stack.callback(project.down)
-        limits.contain(project)
-        project.up()
+        write = apply or writer(configuration, cell, measured)
+        project, directory, decided = stack.enter_context(started(engine, dataset, cell, write))
         far = None
         if room is not None:
             serving = remote.serving(engine, directory / "far", network=network(project), size=room)
@@ -131,11 +123,35 @@ def measure(
             "purge": purged,
             "decided": decided,
             "observed": observed,
-            "versions": {"synapse": _version(images.SYNAPSE), "postgresql": _version(images.POSTGRES)},
+            "versions": versions(),
         }
 
 
-def _writer(configuration: str, cell: Cell, measured: dict[str, Any] | None) -> Callable[[Deployment], dict[str, Any]]:
+@contextlib.contextmanager
+def started(
+    engine: Engine, dataset: Dataset, cell: Cell, write: Writer
+) -> Iterator[tuple[Deployment, pathlib.Path, dict[str, Any]]]:
+    """A server with a configuration, on a host of the cell's size, and what it decided; all of it is removed then.
+
+    Its files are in a directory that there is room in for others.
+    """
+    with contextlib.ExitStack() as stack:
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="lab-"))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        project = dataset.create(engine, directory / "near")
+        stack.callback(project.remove)
+        decided = write(project)
+        # What the plan leaves to the kernel and the engine is not the containers'.
+        limits = stack.enter_context(host(cell.ram - operating_system_bytes(cell.ram)))
+        # Its cgroup is removed after the containers are.
+        stack.callback(project.down)
+        limits.contain(project)
+        project.up()
+        yield project, directory, decided
+
+
+def writer(configuration: str, cell: Cell, measured: dict[str, Any] | None = None) -> Writer:
+    """What writes one of the configurations into a deployment, and returns what it decided."""
     return lambda project: configurations.apply(
         *(configuration, project),
         ram=cell.ram,
@@ -220,6 +236,11 @@ def _purge_and_restart(project: Deployment, dataset: Dataset, far: Any, recorder
     time.sleep(_SETTLING_SECONDS)
     recorder.mark("restarted")
     return {"before": before, "after": after, "after_restart": recorder.now()}
+
+
+def versions() -> dict[str, str]:
+    """Of what is measured."""
+    return {"synapse": _version(images.SYNAPSE), "postgresql": _version(images.POSTGRES)}
 
 
 def _version(image: images.Image) -> str:
