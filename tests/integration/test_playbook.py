@@ -144,7 +144,7 @@ def test_a_new_deployment(tmp_path: Path) -> None:
     assert compose["services"]["db"]["shm_size"] == "256m"
     assert "shared_buffers=64MB" in str(compose["services"]["db"]["command"])
     homeserver = yaml.safe_load((project / "data" / "homeserver.yaml").read_text(encoding="utf-8"))
-    assert homeserver["caches"]["global_factor"] == 0.2
+    assert homeserver["caches"]["global_factor"] == 0.5
     assert "docker compose up -d" in section(first, "START: nothing has been started")
     assert "installed" in section(first, "STATE COMPRESSOR")
     for secret in [*(project / "data" / "secrets").iterdir(), project / "secrets" / "postgres_password"]:
@@ -218,7 +218,7 @@ def test_an_existing_deployment_by_override(tmp_path: Path) -> None:
     assert len(override) == 1
     assert yaml.safe_load(after[override[0]][1])["services"]["postgres"]["shm_size"] == "256m"
     dropin = yaml.safe_load(after["data/homeserver.tuning.yaml"][1])
-    assert dropin["caches"]["global_factor"] == 0.2
+    assert dropin["caches"]["global_factor"] == 0.5
     assert dropin["database"]["args"]["cp_max"] == 4
     assert [secret for secret in SECRETS if secret in check.output + first.output] == []
     assert tune(project, mode="override").must_succeed().changed == 0

@@ -15,9 +15,9 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import m
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import compose_bytes
 
 GOLDEN = {
-    "homeserver.caches.global_factor": 0.2,
+    "homeserver.caches.global_factor": 0.5,
     "homeserver.caches.per_cache_factors.get_users_in_room": 0.5,
-    "homeserver.caches.per_cache_factors.*getEvent*": 0.3,
+    "homeserver.caches.per_cache_factors.*getEvent*": 0.5,
     "homeserver.caches.cache_autotuning": None,
     "homeserver.event_cache_size": "10K",
     "homeserver.database.args.cp_max": 4,
@@ -31,7 +31,7 @@ GOLDEN = {
     "compose.postgresql.shm_size": "256m",
     "compose.synapse.memory_limit": "1G",
     "compose.synapse.memory_reservation": "512M",
-    "compose.synapse.environment.SYNAPSE_CACHE_FACTOR": "0.2",
+    "compose.synapse.environment.SYNAPSE_CACHE_FACTOR": "0.5",
     "compose.synapse.environment.PYTHONMALLOC": None,
     "deployment.POSTGRES_INITDB_ARGS": "--encoding=UTF-8 --lc-collate=C --lc-ctype=C",
     "compressor.schedule": "weekly",

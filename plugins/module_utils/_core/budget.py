@@ -42,7 +42,7 @@ _MOST_FOR_USERS = 8 * GIB
 _JOIN_SHARE = {"open": 4, "small": 8, "closed": 16}
 # Caches do not all fill at once; the factor is bounded by half of their ceiling,
 # and cache_autotuning guards what could come beyond.
-_TYPICAL_FILL = 0.5
+TYPICAL_FILL = 0.5
 # The allocator keeps about half as much again as the caches hold.
 _RETENTION = 1.5
 
@@ -78,10 +78,6 @@ class SynapseSizes:
     per_cache_factors: Dict[str, float]
     event_cache_size: int
     caches_ceiling: int
-
-    @property
-    def ceiling_passes_limit(self) -> bool:
-        return IDLE_PROCESS + self.join_headroom + self.caches_ceiling > self.limit
 
     @property
     def events_let_in(self) -> int:
@@ -200,7 +196,7 @@ def _synapse_sizes(inputs: Inputs, *, usable: int) -> SynapseSizes:
         wish=factor_wish,
         own=own,
         event_cache_size=event_cache_size,
-        fill=_TYPICAL_FILL,
+        fill=TYPICAL_FILL,
     )
     return SynapseSizes(
         limit=limit,

@@ -20,6 +20,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.budget import
     IDLE_PROCESS,
     LEAST_PROCESS,
     LIMIT_STEP,
+    TYPICAL_FILL,
     SynapseSizes,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.lessons import (
@@ -116,10 +117,10 @@ def lower(lever: str, held: Held, *, base: SynapseSizes, caches_ceiling: int, gr
     :arg caches_ceiling: bytes of full caches, as they are planned now.
     :arg growth: bytes that raised caches may come to hold beyond what was measured.
     """
-    if held.oom_kills or base.ceiling_passes_limit:
+    if held.oom_kills:
         return base.limit
     peak = held.peak + growth
-    least = max(IDLE_PROCESS + base.join_headroom + caches_ceiling, LEAST_PROCESS)
+    least = max(IDLE_PROCESS + base.join_headroom + int(TYPICAL_FILL * caches_ceiling), LEAST_PROCESS)
     target = _steps(max(peak / _LOWERED_TO, peak + base.join_headroom, least))
     seen = f"it held {show_bytes(held.peak)} at its peak"
     effective = (held.limit or base.limit) // LIMIT_STEP * LIMIT_STEP
