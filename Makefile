@@ -30,7 +30,7 @@ PYTEST_ARGS =
 SCENARIO =
 
 # Which benchmarks, and more arguments for them.
-BENCH = playbook rooms levers memory hour
+BENCH = playbook rooms levers speed memory hour
 BENCH_ARGS =
 
 # More arguments for `uv pip compile`.
@@ -174,11 +174,11 @@ format: $(DEV) ## let ruff sort imports and lay out the code
 	@"$(BIN)/ruff" format .
 
 .PHONY: bench
-bench: $(LAB) ## measure (BENCH=playbook, rooms, levers, memory, hour; all of them take many hours; BENCH_ARGS=...)
+bench: $(LAB) ## measure (BENCH=playbook, rooms, levers, speed, memory, hour; all of them take many hours; BENCH_ARGS=...)
 	@for name in $(BENCH); do \
 	    echo "Measuring: $$name"; "$(BIN)/python" "tests/lab/bench_$$name.py" $(BENCH_ARGS) || exit 1; \
 	done
-	@case " $(BENCH) " in *" memory "*) "$(BIN)/python" tests/lab/results.py docs/benchmarks/memory-runs.jsonl --out docs/benchmarks ;; esac
+	@case " $(BENCH) " in *" memory "*) "$(BIN)/python" tests/lab/results.py docs/benchmarks/memory-runs.jsonl --turns docs/benchmarks/speed-runs.jsonl --out docs/benchmarks ;; esac
 
 .PHONY: lock
 lock: $(RUNTIME) ## compile requirements/*.in to the locks again (LOCK_ARGS=--upgrade for newer versions)

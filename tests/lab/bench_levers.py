@@ -2,27 +2,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What each lever returns by itself: stock with one setting changed, beside stock. A benchmark, no test.
 
-    .venv/bin/python tests/lab/bench_levers.py [--users 50] [--rotations 0 1 2] [--levers malloc_conf cp_max_4]
+    .venv/bin/python tests/lab/bench_levers.py [--users 50] [--rotations 0 1 2] [--levers malloc_conf "cp_max 5"]
+    .venv/bin/python tests/lab/bench_levers.py --turns [--rotations 0 1 2] [--levers malloc_conf "cp_max 5"]
 
-As root, with the test stack, on a machine that does nothing else; a run takes about a minute. Ratios and differences are
-made within a rotation, in which each lever ran once and stock first. The answers go to docs/benchmarks/levers.json and
-levers.md; what is there already is not done again. `--write` also writes plugins/module_utils/_core/lever_table.py, from which
-plans say what each lever returns.
+As root, with the test stack, on a machine that does nothing else; a run takes about a minute. Memory is that of runs by
+themselves: differences are made within a rotation, in which each lever ran once and stock first. Speed is that of runs with
+--turns, in which stock and all the levers that are named run at once and take turns at the same load (bench_speed.py). The
+answers go to docs/benchmarks/levers.json and levers.md; what is there already is not done again. `--write` also writes
+plugins/module_utils/_core/lever_table.py, from which plans say what each lever returns.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import pathlib
 import statistics
 import sys
+from collections.abc import Callable
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "stack"))
 
 # It sees to it that ansible_collections.synapse.tuning means this checkout.
+import bench_speed
 import configurations
 import dataset
 import images
@@ -34,7 +39,6 @@ from run import Cell, measure
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLE = ROOT / "plugins" / "module_utils" / "_core" / "lever_table.py"
 TABLE_USERS = 50
-# With fewer rotations a ratio of times says more of the machine than of the lever.
 LEAST_ROTATIONS = 3
 HOST_GIB = 4
 STEADY_SECONDS = 30.0
@@ -52,10 +56,7 @@ _SOURCE = """\
 # SPDX-License-Identifier: GPL-3.0-or-later
 """
 
-_FEW = (
-    f"**Fewer than {LEAST_ROTATIONS} rotations**: what differs by less than 12 MB is noise, and but for the largest the ratios"
-    " of times say more of the machine than of the lever."
-)
+_FEW = f"**Fewer than {LEAST_ROTATIONS} rotations**: what differs by less than 12 MB is noise."
 
 LEVERS: dict[str, dict[str, Any]] = {
     "stock": {},
@@ -103,11 +104,12 @@ def main() -> int:
     parser.add_argument("--users", type=int, nargs="+", default=[50])
     parser.add_argument("--rotations", type=int, nargs="+", default=[0, 1, 2], help="their numbers")
     parser.add_argument("--levers", nargs="+", default=list(LEVERS), choices=list(LEVERS))
+    parser.add_argument("--turns", action="store_true", help="how fast they are, all at once and in turns")
     parser.add_argument("--write", action="store_true", help="also write the plan's table")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs" / "benchmarks")
     options = parser.parse_args()
     path = options.out / "levers.json"
-    said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"runs": []}
+    said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"runs": [], "turns": []}
     done = {(run["rotation"], run["users"], run["lever"]) for run in said["runs"]}
     engine = Engine()
     said["machine"] = machine(os.getloadavg()[0], "matrix-synapse")
@@ -115,7 +117,11 @@ def main() -> int:
         images.build_all(engine)
         kept = dataset.ensure(engine)
         remote.ensure(engine)
-        for rotation in options.rotations:
+        for rotation in options.rotations if options.turns else ():
+            for users in options.users:
+                _take_turns(engine, kept, options.levers, Cell(HOST_GIB, users), rotation, said["turns"])
+                path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        for rotation in () if options.turns else options.rotations:
             for users in options.users:
                 others = [name for name in options.levers if name != "stock"]
                 shift = rotation * 7 % max(len(others), 1)
@@ -126,12 +132,45 @@ def main() -> int:
                     said["runs"].append(run)
                     path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
                     say(
-                        f"{lever}, {users} users, rotation {rotation}: {run['total_mb']:.0f} MB, p95 {run['p95']:.0f} ms"
+                        f"{lever}, {users} users, rotation {rotation}: {run['total_mb']:.0f} MB"
                     )
     (options.out / "levers.md").write_text(text(said), encoding="utf-8")
     if options.write:
         TABLE.write_text(table(said, TABLE_USERS), encoding="utf-8")
     return 0
+
+
+def _take_turns(
+    engine: Engine, kept: dataset.Dataset, levers: list[str], cell: Cell, rotation: int, turns: list[dict[str, Any]]
+) -> None:
+    """Add a run of stock and these levers at once, without those that have one of this rotation."""
+    of_this = [turn for turn in turns if (turn["rotation"], turn["users"]) == (rotation, cell.users)]
+    done = {lever for turn in of_this for lever in turn["configurations"]}
+    missing = [lever for lever in levers if lever != "stock" and lever not in done]
+    if not missing:
+        return
+    names = ["stock", *missing]
+    writers = {name: functools.partial(configurations.write, **LEVERS[name]) for name in names}
+    turn = bench_speed.measure(engine, kept, cell, writers, rotation=rotation)
+    turns.append(turn)
+    stock = turn["configurations"]["stock"]
+    for name in names:
+        run = turn["configurations"][name]
+        say(f"{name}, rotation {rotation}: p95 {_p95(run) / _p95(stock):.2f}, CPU {_cpu(run) / _cpu(stock):.2f}")
+
+
+def _p95(run: dict[str, Any]) -> float:
+    return float(run["latency"]["all"]["p95"])
+
+
+def _cpu(run: dict[str, Any]) -> float:
+    return float(sum(run["cpu_seconds"].values()))
+
+
+def _in_turns(said: dict[str, Any], users: int, lever: str, read: Callable[[dict[str, Any]], float]) -> list[float]:
+    """The ratios to stock of the runs in which both took turns."""
+    runs = [turn["configurations"] for turn in said["turns"] if turn["users"] == users]
+    return [read(run[lever]) / read(run["stock"]) for run in runs if lever in run]
 
 
 def _run(engine: Engine, kept: dataset.Dataset, lever: str, users: int, rotation: int) -> dict[str, Any]:
@@ -153,10 +192,7 @@ def _run(engine: Engine, kept: dataset.Dataset, lever: str, users: int, rotation
             for part in ("synapse", "postgresql", "total")
         },
         "idle_mb": round(memory["total"]["idle"] / 1e6, 1),
-        "p50": record["latency"]["all"].get("p50", 0.0),
-        "p95": record["latency"]["all"].get("p95", 0.0),
         "federated_join": record["latency"].get("federated_join", {}).get("p50"),
-        "cpu": round(sum(record["cpu_seconds"].values()), 1),
         "errors": record["errors"],
         "error_samples": record["error_samples"],
     }
@@ -172,6 +208,7 @@ def text(said: dict[str, Any]) -> str:
         "Stock Synapse and PostgreSQL with one setting changed, against stock in the same rotation: medians of the differences and",
         f"ratios. {on['cores']} cores, Synapse {on['matrix_synapse']}, PostgreSQL 15; a host of {HOST_GIB} GiB. Held: anonymous and",
         "shared memory of both cgroups, in MB of 10^6 bytes. The peak is that of a join of 5,200 members over federation.",
+        "p95 and processor time are ratios of other runs, in which stock and the levers ran at once and took turns at the same load.",
     ]
     for users in sorted({run["users"] for run in said["runs"]}):
         runs = [run for run in said["runs"] if run["users"] == users]
@@ -182,10 +219,10 @@ def text(said: dict[str, Any]) -> str:
             "",
             f"Stock: peak {_median(stock.values(), 'total_mb'):.0f} MB (Synapse {_median(stock.values(), 'synapse_mb'):.0f},"
             f" PostgreSQL {_median(stock.values(), 'postgresql_mb'):.0f}), steady {_median(stock.values(), 'total_steady_mb'):.0f} MB,"
-            f" p95 {_median(stock.values(), 'p95'):.0f} ms, {_rotations(stock)}.",
+            f" {_rotations(stock)}.",
             *(["", _FEW] if len(stock) < LEAST_ROTATIONS else []),
             "",
-            "| lever | peak MB | steady MB | Synapse | PostgreSQL | p95 ratio (lowest–highest) | CPU ratio | errors |",
+            "| lever | peak MB | steady MB | Synapse | PostgreSQL | p95 | processor time | errors |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         rows = []
@@ -194,7 +231,8 @@ def text(said: dict[str, Any]) -> str:
                 (run, stock[run["rotation"]]) for run in runs if run["lever"] == lever and run["rotation"] in stock
             ]
             if lever != "stock" and pairs:
-                rows.append(_row(lever, pairs))
+                speeds = [_in_turns(said, users, lever, read) for read in (_p95, _cpu)]
+                rows.append(_row(lever, pairs, *speeds))
         lines += [line for _peak, line in sorted(rows)]
     return "\n".join(lines) + "\n"
 
@@ -220,7 +258,7 @@ def table(said: dict[str, Any], users: int) -> str:
         '    """Medians over the rotations, against stock in the same one.',
         "",
         "    returned: bytes that the peak of Synapse and PostgreSQL fell by. stock: bytes of that peak.",
-        "    cpu, p95: ratios of processor time and of the 95th percentile of latency, None where there were too few rotations.",
+        "    cpu, p95: ratios of processor time and of the 95th percentile of latency, taking turns; None where they did not.",
         "    users: of the load.",
         '    """',
         "",
@@ -239,9 +277,9 @@ def table(said: dict[str, Any], users: int) -> str:
         pairs = [(run, stock[run["rotation"]]) for run in runs if run["lever"] == lever and run["rotation"] in stock]
         if lever != "stock" and pairs:
             returned = statistics.median(base["total_mb"] - run["total_mb"] for run, base in pairs)
-            ratios = [statistics.median(run[name] / base[name] for run, base in pairs) for name in ("cpu", "p95")]
+            speeds = [_in_turns(said, users, lever, read) for read in (_cpu, _p95)]
             whole = round(_median(stock.values(), "total_mb") * 1e6)
-            shown = [f"{ratio:.2f}" if len(pairs) >= LEAST_ROTATIONS else "None" for ratio in ratios]
+            shown = [f"{statistics.median(ratios):.2f}" if ratios else "None" for ratios in speeds]
             figures = f"{round(returned * 1e6)}, {whole}, {', '.join(shown)}, {users}"
             lines.append(f'    "{lever}": Measured({figures}),')
     return "\n".join([*lines, "}"]) + "\n"
@@ -255,20 +293,21 @@ def _median(runs: Any, name: str) -> float:
     return statistics.median(run[name] for run in runs)
 
 
-def _row(lever: str, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[float, str]:
+def _row(
+    lever: str, pairs: list[tuple[dict[str, Any], dict[str, Any]]], slower: list[float], cpu: list[float]
+) -> tuple[float, str]:
     def differs(name: str) -> float:
         return statistics.median(run[name] - base[name] for run, base in pairs)
 
-    def ratios(name: str) -> list[float]:
-        return [run[name] / base[name] for run, base in pairs]
+    def shown(ratios: list[float]) -> str:
+        each = f" ({min(ratios):.2f}–{max(ratios):.2f})" if len(ratios) > 1 else ""
+        return f"{statistics.median(ratios):.2f}{each}" if ratios else "–"
 
     peak = differs("total_mb")
-    slower = ratios("p95")
     cells = [
         lever,
         *(f"{differs(name):+.0f}" for name in ("total_mb", "total_steady_mb", "synapse_mb", "postgresql_mb")),
-        f"{statistics.median(slower):.2f} ({min(slower):.2f}–{max(slower):.2f})",
-        f"{statistics.median(ratios('cpu')):.2f}",
+        *(shown(slower), shown(cpu)),
         str(sum(run["errors"] for run, _base in pairs)),
     ]
     return peak, f"| {' | '.join(cells)} |"

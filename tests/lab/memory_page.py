@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from summary import BASELINE, TOLERANCE, WANTED_ROTATIONS
+from summary import BASELINE, SLICE_SECONDS, TOLERANCE, WANTED_ROTATIONS
 
 __all__ = ["FIGURES", "page"]
 
@@ -44,7 +44,8 @@ _TERMS = f"""\
 *Peak* is the highest and *steady* the usual sum of both containers in a run. A ratio is made within a rotation, in which
 each configuration ran once in one session; quoted are the median of the ratios and, in brackets, the least and the
 greatest; the bootstrap's interval of the median follows as [95 %: ...] where it is narrower than those, which takes more
-than five rotations. What died before its end has neither memory nor latency here: the figures are medians of what is
+than five rotations. Latencies of two such runs differ by a tenth and more with nothing changed, as machines slow down and
+recover: whether one configuration answers slower than another is said by runs in which both took turns. What died before its end has neither memory nor latency here: the figures are medians of what is
 left, and `{_UNKNOWN}` where nothing is.
 """
 
@@ -169,11 +170,14 @@ def _peak_table(check: Mapping[str, Any]) -> list[str]:
 def _p95_table(check: Mapping[str, Any]) -> list[str]:
     """Of all requests together, which is what must hold, and where single kinds are."""
     return [
-        "| host, users | ratio | lower in | best and worst kind of request | holds |",
-        "| --- | --- | --- | --- | --- |",
+        f"Both servers ran at once, each on its own host, and took turns at the same load, {SLICE_SECONDS:g} seconds of it at a time.",
+        "",
+        "| host, users | requests | p95 | lower in | p50 | processor time | errors | best and worst kind, p95 | holds |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         *(
-            f"| {_name(each)} | {_ratio(each['ratio'], 3)} | {_of(each['ratio'])} | {_extremes(each['kinds'])}"
-            f" | {_or_died(each, check['other'])} |"
+            f"| {_name(each)} | {_range(each['requests'], 0)} | {_ratio(each['ratio'], 3)} | {_of(each['ratio'])}"
+            f" | {_ratio(each['p50'])} | {_ratio(each['cpu_seconds'])} | {each['errors']} | {_extremes(each['kinds'])}"
+            f" | {_verdict(each['holds'])} |"
             for each in check["cells"]
         ),
     ]

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the records of the lab's runs to docs/benchmarks/memory.json, memory.md and their figures.
 
-    .venv/bin/python tests/lab/results.py RECORDS.jsonl --out docs/benchmarks
+    .venv/bin/python tests/lab/results.py RECORDS.jsonl --turns SPEED-RUNS.jsonl --out docs/benchmarks
 
-A line of the file is the record of one run, as JSON:
+A line of the file is the record of one run, as JSON; --turns has those of bench_speed.py.
 
     configuration, host_gib, users, rotation, order, seed, seconds     what ran when, and for how long
     memory          of synapse, postgresql: held_peak, held_steady, pss_steady; of total (at the same moments): the
@@ -44,12 +44,15 @@ _FIELDS = (
 )
 
 
+_TURNS = ("configurations", "host_gib", "users", "rotation")
+
+
 class RecordError(Exception):
     """One line that says which record is wrong, and how."""
 
 
-def parse(text: str, *, name: str) -> list[dict[str, Any]]:
-    """Read records; raises RecordError naming the line."""
+def parse(text: str, *, name: str, fields: Sequence[str] = _FIELDS) -> list[dict[str, Any]]:
+    """Read records that have these fields; raises RecordError naming the line."""
     records = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -58,7 +61,7 @@ def parse(text: str, *, name: str) -> list[dict[str, Any]]:
             record = json.loads(line)
         except ValueError as error:
             raise RecordError(f"{name}:{number}: no JSON ({error}); remove the line, or run that one again") from None
-        missing = [field for field in _FIELDS if field not in record] if isinstance(record, dict) else list(_FIELDS)
+        missing = [field for field in fields if not isinstance(record, dict) or field not in record]
         if missing:
             raise RecordError(f"{name}:{number}: a record without {', '.join(missing)}; run that one again")
         records.append(record)
@@ -67,12 +70,18 @@ def parse(text: str, *, name: str) -> list[dict[str, Any]]:
     return records
 
 
-def write(records: Sequence[dict[str, Any]], out: pathlib.Path, *, fitted: Sequence[summary.Cell] = ()) -> str:
+def write(
+    records: Sequence[dict[str, Any]],
+    out: pathlib.Path,
+    *,
+    turns: Sequence[dict[str, Any]] = (),
+    fitted: Sequence[summary.Cell] = (),
+) -> str:
     """Write memory.json, memory.md and the figures; the page."""
     # Here alone: nothing else needs what draws.
     import plots
 
-    figures = summary.summarise(records, fitted=fitted)
+    figures = summary.summarise(records, turns=turns, fitted=fitted)
     page = memory_page.page(figures)
     out.mkdir(parents=True, exist_ok=True)
     (out / "memory.json").write_text(_json(figures), encoding="utf-8")
@@ -112,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Make the page on memory from the records of runs.")
     parser.add_argument("records", type=pathlib.Path, help="a file with a record a line")
+    parser.add_argument("--turns", type=pathlib.Path, help="a file with a record a line, of runs in which servers took turns")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs" / "benchmarks")
     parser.add_argument(
         "--fitted",
@@ -124,12 +134,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         records = parse(given.records.read_text(encoding="utf-8"), name=str(given.records))
+        turns = parse(given.turns.read_text(encoding="utf-8"), name=str(given.turns), fields=_TURNS) if given.turns else []
         for record in records:
             # By the constants as they are now, whatever they were when it ran.
             record["predicted"] = predicted(points(record)[-1]) if record["survived"] else None
     except (OSError, RecordError) as error:
         sys.exit(f"results: {error}")
-    print(write(records, given.out, fitted=given.fitted))
+    print(write(records, given.out, turns=turns, fitted=given.fitted))
 
 
 if __name__ == "__main__":
