@@ -131,9 +131,7 @@ def main() -> int:
                     run = _run(engine, kept, lever, users, rotation)
                     said["runs"].append(run)
                     path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-                    say(
-                        f"{lever}, {users} users, rotation {rotation}: {run['total_mb']:.0f} MB"
-                    )
+                    say(f"{lever}, {users} users, rotation {rotation}: {run['total_mb']:.0f} MB")
     (options.out / "levers.md").write_text(text(said), encoding="utf-8")
     if options.write:
         TABLE.write_text(table(said, TABLE_USERS), encoding="utf-8")

@@ -99,6 +99,8 @@ def measure(
                 "errors": sum(load.latencies.failed.values()),
                 "error_samples": load.latencies.samples,
                 "cpu_seconds": recorders[name].cpu_seconds(),
+                # Of servers that wait while others are asked: only to see that nothing grew.
+                "held": recorders[name].now(),
             }
             for name, load in zip(names, loads)
         }

@@ -45,8 +45,8 @@ _TERMS = f"""\
 each configuration ran once in one session; quoted are the median of the ratios and, in brackets, the least and the
 greatest; the bootstrap's interval of the median follows as [95 %: ...] where it is narrower than those, which takes more
 than five rotations. Latencies of two such runs differ by a tenth and more with nothing changed, as machines slow down and
-recover: whether one configuration answers slower than another is said by runs in which both took turns. What died before its end has neither memory nor latency here: the figures are medians of what is
-left, and `{_UNKNOWN}` where nothing is.
+recover: whether one configuration answers slower than another is said by runs in which both took turns. What died before
+its end has neither memory nor latency here: the figures are medians of what is left, and `{_UNKNOWN}` where nothing is.
 """
 
 

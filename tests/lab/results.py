@@ -121,7 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Make the page on memory from the records of runs.")
     parser.add_argument("records", type=pathlib.Path, help="a file with a record a line")
-    parser.add_argument("--turns", type=pathlib.Path, help="a file with a record a line, of runs in which servers took turns")
+    parser.add_argument(
+        "--turns", type=pathlib.Path, help="a file with a record a line, of runs in which servers took turns"
+    )
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs" / "benchmarks")
     parser.add_argument(
         "--fitted",
@@ -134,7 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         records = parse(given.records.read_text(encoding="utf-8"), name=str(given.records))
-        turns = parse(given.turns.read_text(encoding="utf-8"), name=str(given.turns), fields=_TURNS) if given.turns else []
+        turns = (
+            parse(given.turns.read_text(encoding="utf-8"), name=str(given.turns), fields=_TURNS) if given.turns else []
+        )
         for record in records:
             # By the constants as they are now, whatever they were when it ran.
             record["predicted"] = predicted(points(record)[-1]) if record["survived"] else None

@@ -58,8 +58,17 @@ def test_entries_as_a_running_synapse_showed_them() -> None:
 
 def test_own_factors_win_in_any_spelling() -> None:
     planned = caches.planned_per_cache_factors(factor=0.2, own={"getEvent": 2.0})
-    assert planned == {"get_users_in_room": 0.5, "getEvent": 2.0}
+    assert planned == {"get_users_in_room": 0.5, "getEvent": 2.0, **dict.fromkeys(caches.SMALL, 2.0)}
     assert caches.cache_entries(factor=0.2, per_cache_factors=planned)["*getEvent*"] == 20480
+
+
+@pytest.mark.parametrize(
+    ("factor", "events", "small"), [(0.1, 0.3, 1.0), (0.5, 1.0, 5.0), (1.0, 1.0, 10.0), (1.5, 1.5, 15.0)]
+)
+def test_factors_of_single_caches_follow_the_global_one(factor: float, events: float, small: float) -> None:
+    planned = caches.planned_per_cache_factors(factor=factor, own={})
+    assert (planned["*getEvent*"], planned["is_user_erased"]) == (events, small)
+    caches.check_per_cache_factors(planned)
 
 
 @given(st.integers(1, 1_000_000), st.integers(1, 1_000_000))
@@ -69,9 +78,7 @@ def test_more_users_never_wish_less(some: int, others: int) -> None:
     assert caches.wished_event_cache_size(fewer) <= caches.wished_event_cache_size(more)
 
 
-@pytest.mark.parametrize(
-    ("users", "factor"), [(1, 0.5), (50, 0.5), (51, 1.0), (999, 1.0), (1000, 1.5), (100_000, 4.5)]
-)
+@pytest.mark.parametrize(("users", "factor"), [(1, 0.5), (50, 0.5), (51, 1.0), (999, 1.0), (1000, 1.5), (100_000, 4.5)])
 def test_wished_factors(users: int, factor: float) -> None:
     assert caches.wished_factor(users) == factor
 

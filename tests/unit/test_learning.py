@@ -66,11 +66,11 @@ def test_without_a_measurement_nothing_is_said_of_learning() -> None:
 
 # -- caches -------------------------------------------------------------------------
 def test_a_cache_that_evicts_what_is_asked_for_again_is_raised_with_its_figures() -> None:
-    plan = planned(replace(QUIET, working_sets={"*getEvent*": 9000}))
-    assert learned(plan)[EVENTS] == 2.0
+    plan = planned(replace(QUIET, working_sets={"*getEvent*": 18_000}))
+    assert learned(plan)[EVENTS] == 4.0
     setting = plan["homeserver"]["caches.per_cache_factors.*getEvent*"]
-    assert (setting["value"], setting["source"]) == (2.0, "measured on this server")
-    assert "5120 of at most 5120 entries, 38800 evictions by size an hour, 43 % of" in setting["why"]
+    assert (setting["value"], setting["source"]) == (4.0, "measured on this server")
+    assert "10240 of at most 10240 entries, 77600 evictions by size an hour, 43 % of" in setting["why"]
     assert plan["homeserver"]["caches.global_factor"]["value"] == 0.5
 
 
@@ -206,9 +206,9 @@ def test_max_connections_are_lowered_after_a_day_only() -> None:
 def test_synapses_limit_is_lowered_after_a_day_with_room_for_joins() -> None:
     assert SYNAPSE not in learned(planned(replace(QUIET, uptime=23 * HOUR)))
     plans = rounds(QUIET)
-    assert [learned(plan)[SYNAPSE] for plan in plans] == ["624M"] * 5
+    assert [learned(plan)[SYNAPSE] for plan in plans] == ["640M"] * 5
     rows = {row["component"]: row["bytes"] for row in plans[0]["budget"]}
-    assert rows["page_cache"] == (256 + 1024 - 624) * MIB
+    assert rows["page_cache"] == (256 + 1024 - 640) * MIB
     # Rooms that could be joined before can still be joined.
     complexity = "limit_remote_rooms.complexity"
     assert plans[0]["homeserver"][complexity] == make_plan(INPUTS)["homeserver"][complexity]
@@ -283,10 +283,10 @@ def test_parts_that_were_not_measured_are_named() -> None:
 
 def test_every_reason_is_one_line_with_a_figure() -> None:
     load = Load(
-        working_sets={"*getEvent*": 9000, "*stateGroupCache*": 90_000},
+        working_sets={"*getEvent*": 18_000, "*stateGroupCache*": 90_000},
         sort=20 * MIB,
         connections=60,
-        synapse=640 * MIB,
+        synapse=600 * MIB,
         postgresql=500 * MIB,
     )
     plan = planned(load)

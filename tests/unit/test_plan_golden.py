@@ -17,7 +17,8 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.units import 
 GOLDEN = {
     "homeserver.caches.global_factor": 0.5,
     "homeserver.caches.per_cache_factors.get_users_in_room": 0.5,
-    "homeserver.caches.per_cache_factors.*getEvent*": 0.5,
+    "homeserver.caches.per_cache_factors.*getEvent*": 1.0,
+    "homeserver.caches.per_cache_factors.get_user_in_room_with_profile": 5.0,
     "homeserver.caches.cache_autotuning": None,
     "homeserver.event_cache_size": "10K",
     "homeserver.database.args.cp_max": 4,
