@@ -40,8 +40,7 @@ def _why_factor(name: str, inputs: Inputs) -> Tuple[str, str]:
         return "your own factor", "synapse_tuning_per_cache_factors"
     if name in SMALL:
         return (
-            "small, and at the global factor it evicted what was asked for again, with 5 users as with 500:"
-            " ten times as many entries, 0.6 MB for each thousand",
+            "in the lab it was full and evicted what was asked for again; 0.6 MB for each thousand entries",
             _MEASURED,
         )
     if name == "*getEvent*":
