@@ -85,7 +85,7 @@ def test_a_stock_deployment_becomes_the_planned_one(stock: Deployment, room: tup
     limits = {service: stock.inspect(service)["HostConfig"]["Memory"] >> 20 for service in ("db", "synapse")}
     assert limits == {"db": 512, "synapse": 1024}
     assert stock.sql("SHOW shared_buffers") == [["64MB"]]
-    assert sizes(stock)["*getEvent*"] == 3072
+    assert sizes(stock)["*getEvent*"] == 10_240
     # Nothing was lost, and the client came back by itself after the one restart.
     assert user.texts(place) == [*texts, "after"]
     assert syncing.texts == ["after"]

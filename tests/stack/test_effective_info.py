@@ -327,7 +327,7 @@ def test_what_was_not_reloaded_is_told_from_what_was(liar: tuple[Deployment, dic
 def test_a_reload_is_seen(liar: tuple[Deployment, dict[str, Any]]) -> None:
     project, planned = liar
     use(project)
-    edit(project, "data/homeserver.yaml", "global_factor: 0.2", "global_factor: 0.7")
+    edit(project, "data/homeserver.yaml", "global_factor: 0.5", "global_factor: 0.7")
     project.compose("kill", "--signal", "HUP", "synapse")
     wait_until(
         lambda: effective(project, planned).lever(FACTOR)["effective"] == 0.7, seconds=30, what="the factor is reloaded"
