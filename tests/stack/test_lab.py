@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 
+import bench_speed
 import configurations
 import dataset
 import remote
@@ -101,3 +102,20 @@ def test_peaks_are_possible(record: dict[str, Any]) -> None:
 def test_nothing_is_left_behind(engine: Engine, record: dict[str, Any], seen: dict[str, Any]) -> None:
     assert not seen["directory"].exists() and not seen["cgroup"].exists()
     assert not engine.docker("ps", "--all", "--quiet", "--filter", f"name={seen['project']}").stdout.split()
+
+
+def test_two_servers_take_turns(engine: Engine) -> None:
+    writers = {
+        "stock": configurations.write,
+        "few connections": lambda project: configurations.write(project, homeserver={"database.args.cp_max": 3}),
+    }
+    kept = dataset.ensure(engine, SMALL)
+    said = bench_speed.measure(engine, kept, run.Cell(1, 5), writers, rotation=1, steady_seconds=4)
+    assert (said["host_gib"], said["users"], said["rotation"]) == (1, 5, 1)
+    stock, other = (said["configurations"][name] for name in writers)
+    for each in (stock, other):
+        assert each["error_samples"] == [] and each["errors"] == 0
+        assert each["cpu_seconds"]["synapse"] > 0.2 and each["held"]["synapse"] > 60 * MIB
+    counts = [{kind: figures["count"] for kind, figures in each["latency"].items()} for each in (stock, other)]
+    assert counts[0] == counts[1] and counts[0]["all"] > 15
+    assert not list(pathlib.Path("/sys/fs/cgroup").glob("*/synapse-tuning-lab-*"))

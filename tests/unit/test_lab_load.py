@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import pathlib
 import sys
 from typing import Any
@@ -17,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import dataset
 import load
 import recorder
-from load import Latencies, Load, User, profile
+from load import Latencies, Load, User, in_turns, profile
 
 # As the kernel gives them, shortened: version 1 has shared memory among what is anonymous.
 STAT_1 = """\
@@ -163,3 +164,26 @@ def test_rooms_have_a_long_tail() -> None:
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > 2000 and sizes[-1] == 3
     assert sum(size < 20 for size in sizes) > len(sizes) / 2
+
+
+def test_servers_take_turns_at_the_same_load() -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Server(Asked):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        async def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+            asked.append((self.name, path))
+            return await super().call(method, path, body, **more)
+
+    servers = [Server("one"), Server("other")]
+    users = [User(f"@p{number}", f"token {number}", ("!a", "!b"), ("!b",)) for number in range(3)]
+    loads = [Load(server, users, seed=1, public=["!p"]) for server in servers]  # type: ignore[arg-type]
+    asyncio.run(in_turns(loads, 0.4, rate=300, waiting=0, slice_seconds=0.1))
+    assert sorted(servers[0].calls) == sorted(servers[1].calls) and len(servers[0].calls) > 60
+    assert loads[0].latencies.summary()["all"]["count"] == len(loads[0].schedule(0.4, 300))
+    # A slice is answered whole before the other server is asked, and who was last is first in the next one.
+    turns = [name for name, _paths in itertools.groupby(name for name, _path in asked)]
+    assert turns == ["one", "other", "one", "other", "one"]
