@@ -214,7 +214,8 @@ plan:
       description:
         - What each lever returned by itself in the lab, those that returned most first.
         - C(lever), C(tried) (what the lab set), C(returned) and C(of) (bytes of the peak of a server of C(users)), C(cpu) and
-          C(p95) (ratios to stock, null where too few were measured), C(pulled) (whether the plan does it), C(why).
+          C(p95) (ratios to stock, null where they were not measured), C(pulled) (whether the plan does it), C(why), and
+          C(source) (the record of the runs).
       type: list
       elements: dict
     learned:

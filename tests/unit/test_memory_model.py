@@ -103,6 +103,7 @@ def test_levers_are_in_the_order_of_what_they_return_and_say_so() -> None:
     for row in rows:
         if row["returned"] < 12_000_000:
             assert row["why"].startswith("returned nothing beyond noise"), row
+            assert ("costs processor time" in row["why"]) == bool(row["cpu"] and row["cpu"] >= 1.03), row
 
 
 def test_a_lever_that_was_asked_for_is_pulled() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from ansible_collections.synapse.tuning.plugins.module_utils._core.lever_table import MEASURED
+from ansible_collections.synapse.tuning.plugins.module_utils._core.lever_table import MEASURED, MEASURED_ON
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import values_of
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import MIB, postgresql_bytes
 
@@ -20,6 +20,8 @@ __all__ = ["lever_rows"]
 _NOISE = 12_000_000
 # More processor time than this is more than memory of which there is enough is worth.
 _MOST_CPU = 1.1
+# Within these is what two servers of the same settings that take turns differ by.
+_SAVES_CPU, _COSTS_CPU = 0.97, 1.03
 
 _STOCK_CP_MAX = 10
 _STOCK_SHARED_BUFFERS = 128 * MIB
@@ -61,6 +63,10 @@ _LEVERS = (
         _is_set,
     ),
     _Lever("homeserver", "caches.global_factor", "global_factor 0.2", lambda value: value < _STOCK_FACTOR),
+    _Lever(
+        *("homeserver", "caches.per_cache_factors.get_user_in_room_with_profile", "caches that evicted"),
+        lambda value: value > _STOCK_FACTOR,
+    ),
     _Lever("homeserver", "database.txn_limit", "txn_limit 500", _is_set),
     _Lever("homeserver", "gc_thresholds", "gc_thresholds 2000, 20, 20", _is_set),
     _Lever("homeserver", "presence.enabled", "presence off", lambda value: value is False),
@@ -74,7 +80,7 @@ def lever_rows(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
     :arg plan: the sections of a plan, with their settings.
     :returns: C(lever), C(tried) (what the lab set), C(returned) (bytes of the peak), C(of) (bytes of stock's peak),
-        C(users) of the load, C(cpu) and C(p95) (ratios, None where not known), C(pulled), C(why).
+        C(users) of the load, C(cpu) and C(p95) (ratios, None where not known), C(pulled), C(why), C(source).
     """
     values = {name: values_of(plan[name]) for name in ("homeserver", "postgresql")}
     values["environment"] = values_of(plan["compose"]["synapse"]).get("environment", {})
@@ -98,6 +104,7 @@ def _row(lever: _Lever, value: Any) -> Dict[str, Any]:
         "p95": _ratio(measured.p95, base.p95 if base else 1.0),
         "pulled": pulled,
         "why": _why(returned, cpu, pulled=pulled),
+        "source": MEASURED_ON,
     }
 
 
@@ -106,8 +113,11 @@ def _ratio(one: Optional[float], other: Optional[float]) -> Optional[float]:
 
 
 def _why(returned: int, cpu: Optional[float], *, pulled: bool) -> str:
+    if returned <= _NOISE and cpu is not None and cpu <= _SAVES_CPU:
+        return "saves processor time" + ("" if pulled else ", and is not needed here")
     if returned <= _NOISE:
-        return "returned nothing beyond noise" + ("; set for another reason" if pulled else "")
+        cost = ", and costs processor time" if cpu is not None and cpu >= _COSTS_CPU else ""
+        return f"returned nothing beyond noise{cost}" + ("; set for another reason" if pulled else "")
     if cpu is not None and cpu > _MOST_CPU:
         return "costs processor time" + ("; set for another reason" if pulled else "")
     return "pays" if pulled else "pays, and is not needed here"

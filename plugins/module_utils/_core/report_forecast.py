@@ -62,7 +62,8 @@ def levers_section(plan: Mapping[str, Any], width: int) -> Tuple[str, List[str]]
     ]
     of, users = levers[0]["of"] / 1e6, levers[0]["users"]
     title = f"LEVERS, by what each returned by itself in the lab, of {of:.0f} MB at {users} users"
-    return title, table(_LEVERS, rows, width=width)
+    source = levers[0].get("source")
+    return title, [*table(_LEVERS, rows, width=width), *([f"by {source}"] if source else [])]
 
 
 def _times(ratio: Optional[float]) -> str:
