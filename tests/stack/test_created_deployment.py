@@ -65,10 +65,11 @@ def test_users_talk(created: Deployment) -> None:
 
 def test_synapse_has_the_planned_caches(created: Deployment) -> None:
     sizes = {labels["name"]: size for labels, size in created.metrics()["synapse_util_caches_cache_max_size"]}
-    # 10K times 0.3, 100000 times 0.5, and 50000 times 0.2.
+    # 10K times 1.0, 100000 and 50000 times 0.5, and 1000 times 5.0.
     assert sizes["*getEvent*"] == 10_240
     assert sizes["get_users_in_room"] == 50_000
-    assert sizes["*stateGroupCache*"] == 10_000
+    assert sizes["*stateGroupCache*"] == 25_000
+    assert sizes["is_user_erased"] == 5_000
 
 
 def test_docker_holds_the_planned_limits(created: Deployment) -> None:
