@@ -69,6 +69,14 @@ def effective(project: Deployment, planned: Mapping[str, Any], *options: str, **
     return Result(json.loads(text), run.returncode != 0, run.stdout + run.stderr + text)
 
 
+def planned_here(**inputs: Any) -> dict[str, Any]:
+    """A plan with another factor than Synapse's own, which tells what is in effect from what is not."""
+    planned = play.make_plan(**inputs)
+    planned["homeserver"][FACTOR.partition(".")[2]]["value"] = 0.2
+    planned["compose"]["synapse"]["environment"]["SYNAPSE_CACHE_FACTOR"]["value"] = "0.2"
+    return planned
+
+
 def use(project: Deployment) -> None:
     """Have Synapse start anew, as its database may have, and use its caches."""
     project.compose("restart", "synapse")
@@ -93,7 +101,7 @@ def _give_to_synapse(path: pathlib.Path) -> None:
 
 def test_a_stock_deployment_differs(stock: Deployment) -> None:
     use(stock)
-    found = effective(stock, play.make_plan())
+    found = effective(stock, planned_here())
     assert found.answer["changed"] is False and found.answer["ok"] is False
     expected = {
         FACTOR: 0.5,
@@ -111,7 +119,7 @@ def test_a_stock_deployment_differs(stock: Deployment) -> None:
     assert found.lever("homeserver.event_cache_size")["state"] == "in_effect"
     assert found.answer["summary"]["unknown"] == 0
     # The metrics were asked for inside the container; by the port on the host they are the same.
-    outside = effective(stock, play.make_plan(), metrics_url=f"{stock.metrics_url}/_synapse/metrics")
+    outside = effective(stock, planned_here(), metrics_url=f"{stock.metrics_url}/_synapse/metrics")
     assert outside.answer["levers"] == found.answer["levers"]
     assert found.answer["versions"]["synapse"]["agrees"] and found.answer["versions"]["postgresql"]["agrees"]
     secrets = [stock.settings["POSTGRES_PASSWORD"], "registration_shared_secret"]
@@ -120,13 +128,13 @@ def test_a_stock_deployment_differs(stock: Deployment) -> None:
 
 def test_check_mode_says_the_same(stock: Deployment) -> None:
     assert (
-        effective(stock, play.make_plan(), "--check").answer["levers"]
-        == effective(stock, play.make_plan()).answer["levers"]
+        effective(stock, planned_here(), "--check").answer["levers"]
+        == effective(stock, planned_here()).answer["levers"]
     )
 
 
 def test_it_fails_where_asked_to_and_names_the_levers(stock: Deployment) -> None:
-    found = effective(stock, play.make_plan(), fail_on_difference=True)
+    found = effective(stock, planned_here(), fail_on_difference=True)
     assert found.failed
     assert f"{FACTOR} (0.5, planned 0.2) not_applied" in found.answer["msg"]
     assert found.answer["levers"]
@@ -134,7 +142,7 @@ def test_it_fails_where_asked_to_and_names_the_levers(stock: Deployment) -> None
 
 def test_what_cannot_be_asked_is_unknown(stock: Deployment, tmp_path: pathlib.Path) -> None:
     nobody = {"docker_host": f"unix://{tmp_path}/none.sock", "metrics_url": "http://127.0.0.1:9/_synapse/metrics"}
-    found = effective(stock, play.make_plan(), **nobody, cron_file=str(tmp_path), fail_on_difference=True)
+    found = effective(stock, planned_here(), **nobody, cron_file=str(tmp_path), fail_on_difference=True)
     assert not found.failed
     assert found.answer["summary"]["unknown"] == len(found.answer["levers"])
     assert "the Docker Engine does not answer" in found.lever("postgresql.shared_buffers")["because"]
@@ -145,8 +153,8 @@ def test_a_login_reads_what_the_container_does(stock: Deployment) -> None:
     (address,) = [each["IPAddress"] for each in stock.inspect("db")["NetworkSettings"]["Networks"].values()]
     login = {"login_host": address, "login_user": "synapse", "login_db": "synapse"}
     password = stock.settings["POSTGRES_PASSWORD"]
-    inside = effective(stock, play.make_plan())
-    outside = effective(stock, play.make_plan(), **login, login_password=password)
+    inside = effective(stock, planned_here())
+    outside = effective(stock, planned_here(), **login, login_password=password)
 
     def parameters(found: Result) -> list[Any]:
         return [each for each in found.answer["levers"] if each["lever"].startswith("postgresql.")]
@@ -154,7 +162,7 @@ def test_a_login_reads_what_the_container_does(stock: Deployment) -> None:
     assert parameters(inside) == parameters(outside)
     assert {each["state"] for each in parameters(outside)} == {"in_effect", "not_applied"}
     assert password not in outside.output
-    refused = effective(stock, play.make_plan(), **login, login_password="wrong-and-secret")
+    refused = effective(stock, planned_here(), **login, login_password="wrong-and-secret")
     assert {each["state"] for each in parameters(refused)} == {"unknown"}
     assert "password authentication failed" in parameters(refused)[0]["because"]
     assert "wrong-and-secret" not in refused.output
@@ -167,7 +175,7 @@ def test_a_login_reads_what_the_container_does(stock: Deployment) -> None:
 def tuned(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Deployment, dict[str, Any]]]:
     """A stock deployment that became the planned one, with autotuning, and its plan."""
     project = deployment.create(engine, tmp_path_factory.mktemp("tuned") / "tuned")
-    planned = play.make_plan(cache_autotuning="on")
+    planned = planned_here(cache_autotuning="on")
     try:
         project.up()
         play.tune(project, planned, apply=False).must_succeed()
@@ -308,7 +316,7 @@ def test_autotuning_without_pythonmalloc(liar: tuple[Deployment, dict[str, Any]]
 def test_what_was_not_reloaded_is_told_from_what_was(liar: tuple[Deployment, dict[str, Any]]) -> None:
     project, _planned = liar
     use(project)
-    changed = play.make_plan(cache_autotuning="on")
+    changed = planned_here(cache_autotuning="on")
     changed["homeserver"][FACTOR.partition(".")[2]]["value"] = 0.4
     changed["homeserver"]["database.args.cp_max"]["value"] = 5
     play.tune(project, changed, apply=False).must_succeed()
@@ -327,7 +335,7 @@ def test_what_was_not_reloaded_is_told_from_what_was(liar: tuple[Deployment, dic
 def test_a_reload_is_seen(liar: tuple[Deployment, dict[str, Any]]) -> None:
     project, planned = liar
     use(project)
-    edit(project, "data/homeserver.yaml", "global_factor: 0.5", "global_factor: 0.7")
+    edit(project, "data/homeserver.yaml", "global_factor: 0.2", "global_factor: 0.7")
     project.compose("kill", "--signal", "HUP", "synapse")
     wait_until(
         lambda: effective(project, planned).lever(FACTOR)["effective"] == 0.7, seconds=30, what="the factor is reloaded"
