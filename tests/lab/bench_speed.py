@@ -57,7 +57,11 @@ def main() -> int:
     options = parser.parse_args()
     assert set(options.configurations) <= set(configurations.CONFIGURATIONS)
     text = options.records.read_text(encoding="utf-8") if options.records.exists() else ""
-    done = {(run["rotation"], run["host_gib"], run["users"]) for run in map(json.loads, text.splitlines())}
+    done = {
+        (run["rotation"], run["host_gib"], run["users"])
+        for run in map(json.loads, text.splitlines())
+        if set(options.configurations) <= set(run["configurations"])
+    }
     cells = [Cell(host_gib, users) for host_gib in options.hosts for users in options.users]
     wanted = [(rotation, cell) for rotation in options.rotations for cell in cells]
     missing = [(rotation, cell) for rotation, cell in wanted if (rotation, cell.host_gib, cell.users) not in done]

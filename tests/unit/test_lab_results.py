@@ -252,6 +252,13 @@ def test_speed_is_the_median_of_the_ratios_of_each_run() -> None:
     assert found["holds"] is True
 
 
+def test_who_answers_nothing_in_a_turn_is_not_faster() -> None:
+    answered, silent = turn(0, stock=100, ours=50), turn(1, stock=100, ours=50)
+    silent["configurations"]["ours"]["latency"] = {"all": {"count": 0, "errors": 100}}
+    assert check(summary.summarise([record("ours")], turns=[answered, silent]), "p95_no_worse")["holds"] is False
+    assert check(summary.summarise([record("ours")], turns=[silent]), "p95_no_worse")["holds"] is False
+
+
 def test_without_turns_speed_was_not_measured() -> None:
     assert check(summary.summarise([record("stock"), record("ours")]), "p95_no_worse")["holds"] is None
 

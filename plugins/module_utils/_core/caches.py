@@ -163,7 +163,7 @@ def planned_per_cache_factors(*, factor: float, own: Mapping[str, float]) -> Dic
     wished = {
         "get_users_in_room": max(0.5, factor),
         "*getEvent*": max(0.3, min(2 * factor, 1.0), factor),
-        **{name: max(_SMALL_TIMES * factor, factor) for name in SMALL},
+        **dict.fromkeys(SMALL, _SMALL_TIMES * factor),
     }
     given = {_canonical(name) for name in own}
     planned = {name: round(value, 2) for name, value in wished.items() if _canonical(name) not in given}
