@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import http.client
 import math
+import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
@@ -20,6 +22,8 @@ __all__ = ["metrics_of", "parse_metrics", "parse_samples", "read_metrics", "read
 _MAX_SIZE = "synapse_util_caches_cache_max_size"
 _BUILD_INFO = "synapse_build_info"
 _LARGEST_ANSWER = 64 * 1024 * 1024
+# Synapse lists its caches in a thread, and answers 500 where one is made meanwhile, as after a start: the next one is right.
+_PAUSES = (0.2, 1.0)
 
 
 def read_metrics(url: str, *, timeout: float) -> Metrics:
@@ -41,11 +45,26 @@ def read_samples(url: str, *, timeout: float) -> Samples:
         raise SourceError("metrics_url must start with http:// or https://")
     place = _without_login(url)
     try:
-        with urllib.request.build_opener().open(url, timeout=timeout) as answer:
-            text = answer.read(_LARGEST_ANSWER).decode("utf-8")
+        text = _ask(url, timeout=timeout)
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise SourceError(f"{place} gives no metrics: {_reason(error)}; correct metrics_url") from error
     return parse_samples(text, place=place)
+
+
+def _ask(url: str, *, timeout: float) -> str:
+    for pause in _PAUSES:
+        try:
+            return _answer(url, timeout=timeout)
+        except urllib.error.HTTPError as error:
+            if error.code != 500:
+                raise
+        time.sleep(pause)
+    return _answer(url, timeout=timeout)
+
+
+def _answer(url: str, *, timeout: float) -> str:
+    with urllib.request.build_opener().open(url, timeout=timeout) as answer:
+        return str(answer.read(_LARGEST_ANSWER).decode("utf-8"))
 
 
 def parse_samples(text: str, *, place: str) -> Samples:

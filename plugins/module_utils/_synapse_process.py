@@ -52,12 +52,19 @@ _BACKUPS = """\
 cd "/proc/$1/cwd" && for file in "$(readlink -f "$2")".*.bak; do [ ! -f "$file" ] || stat -c '%.Y %n' "$file"; done
 """
 _STAMP = re.compile(r"([\d.]+) (.*\.(\d{8}T\d{6})\.\d+Z\.bak)")
-# urllib, as an image need not have curl; a proxy has no business here.
+# urllib, as an image need not have curl; a proxy has no business here. Asked again after a 500, as in _metrics.
 _ASK = """\
-import sys, urllib.request
+import sys, time, urllib.error, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-with opener.open(sys.argv[1], timeout=float(sys.argv[2])) as answer:
-    sys.stdout.buffer.write(answer.read())
+for pause in 0.2, 1, None:
+    try:
+        with opener.open(sys.argv[1], timeout=float(sys.argv[2])) as answer:
+            sys.stdout.buffer.write(answer.read())
+        break
+    except urllib.error.HTTPError as error:
+        if error.code != 500 or pause is None:
+            raise
+        time.sleep(pause)
 """
 _READ = 'cd "/proc/$1/cwd" && cat "$2"'
 _FACTOR = "SYNAPSE_CACHE_FACTOR_"

@@ -95,9 +95,14 @@ def test_other_texts_are_no_metrics(text: str) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    failures = 0
+
     def do_GET(self) -> None:
         there = self.path == "/_synapse/metrics"
-        self.send_response(200 if there else 404)
+        failing = there and _Handler.failures > 0
+        if failing:
+            _Handler.failures -= 1
+        self.send_response(500 if failing else 200 if there else 404)
         self.end_headers()
         self.wfile.write(METRICS.encode() if there else b"")
 
@@ -121,6 +126,17 @@ def test_metrics_come_over_http(address: str) -> None:
     with pytest.raises(SourceError, match=r"gives no metrics: .*Not Found") as refused:
         _metrics.read_metrics(f"http://{address}/metrics", timeout=5)
     assert "\n" not in str(refused.value)
+
+
+def test_a_start_may_break_an_answer(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"http://{address}/_synapse/metrics"
+    monkeypatch.setattr(_metrics, "_PAUSES", (0.0, 0.0))
+    _Handler.failures = 2
+    assert _metrics.read_metrics(url, timeout=5).version == "1.163.2"
+    _Handler.failures = 3
+    with pytest.raises(SourceError, match=r"gives no metrics: .*Internal Server Error"):
+        _metrics.read_metrics(url, timeout=5)
+    assert _Handler.failures == 0
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "127.0.0.1:9000"])

@@ -139,9 +139,17 @@ class Homeserver:
             self.call("GET", f"{room}/messages?dir=b", token=token)
             self.call("GET", f"{client}/sync", token=token)
 
+    def _metrics(self) -> str:
+        # Where a cache is made while they are listed, as after a start, Synapse answers 500.
+        for _again in range(3):
+            with contextlib.suppress(urllib.error.HTTPError):
+                return _text(self.metrics_url)
+            time.sleep(0.5)
+        return _text(self.metrics_url)
+
     def cache_sizes(self) -> dict[str, int]:
         """The maximum size of each cache that is in use, by the server's own metrics."""
-        families = text_string_to_metric_families(_text(self.metrics_url))
+        families = text_string_to_metric_families(self._metrics())
         return {
             sample.labels["name"]: int(sample.value)
             for family in families
