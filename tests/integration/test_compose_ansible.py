@@ -19,6 +19,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "unit"))
 from compose_cases import CASES
 from sample_plan import sample_plan
 
+pytestmark = pytest.mark.slow
+
 TRAEFIK = next(case for case in CASES if case.name == "traefik.yml")
 SECRETS = ("kX8-vault-me-please", "k1u2h3g4f5d6s7a8p9o0i", "9c0ffee9c0ffee", "registration-s3cret")
 

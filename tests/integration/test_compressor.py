@@ -21,7 +21,10 @@ from running import ROOT, Run, ansible_playbook, command, root_with_cron, tree, 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
 from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
 
-pytestmark = pytest.mark.skipif(shutil.which("flock") is None, reason="the script needs flock of util-linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("flock") is None, reason="the script needs flock of util-linux"),
+]
 
 ROLE_ALONE = """
 - hosts: all
@@ -206,7 +209,6 @@ def test_the_script_is_clean_shell(installed: Path) -> None:
     must_be_clean_shell(installed / "compress-state.sh")
 
 
-@pytest.mark.slow
 def test_the_script_of_the_wheel_is_clean_shell(with_wheel: Path) -> None:
     must_be_clean_shell(with_wheel / "compress-state.sh")
     assert (with_wheel / "compress-state.venv" / "bin" / "python").exists()

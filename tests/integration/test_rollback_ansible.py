@@ -18,6 +18,8 @@ import homeserver_cases
 from running import Run, ansible_playbook, tree
 from sample_plan import sample_plan
 
+pytestmark = pytest.mark.slow
+
 SECRETS = ["s3cret", "hunter2"]
 COMPOSE = """\
 services:

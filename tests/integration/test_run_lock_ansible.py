@@ -24,6 +24,8 @@ from running import ANSIBLE_PLAYBOOK, Run, ansible_playbook
 from ansible_collections.synapse.tuning.plugins.module_utils._core import run_lock
 from ansible_collections.synapse.tuning.plugins.plugin_utils import _controller
 
+pytestmark = pytest.mark.slow
+
 # What a run does while it holds the lock: it says so, and goes on when it is told to.
 WORK = 'echo $$ > "{{ folder }}/inside-{{ me }}"; while [ ! -e "{{ folder }}/go-{{ me }}" ]; do sleep 0.1; done'
 
@@ -160,7 +162,6 @@ def no_lock(folder: Path) -> bool:
     return not [path for path in folder.iterdir() if path.suffix == ".lock"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["linear", "free"])
 @pytest.mark.parametrize("forks", [1, 5])
 def test_several_hosts_are_one_run(tmp_path: Path, strategy: str, forks: int) -> None:
@@ -219,7 +220,6 @@ def test_two_at_once_the_second_is_refused(tmp_path: Path) -> None:
     one(tmp_path).must_succeed()
 
 
-@pytest.mark.slow
 def test_three_at_once_work_one_after_the_other(tmp_path: Path) -> None:
     """Started together, with nobody to say who is first."""
     work = f'mkdir "{tmp_path}/alone" && sleep 1 && rmdir "{tmp_path}/alone" && echo >> "{tmp_path}/done"'
@@ -234,7 +234,6 @@ def test_three_at_once_work_one_after_the_other(tmp_path: Path) -> None:
     assert no_lock(tmp_path)
 
 
-@pytest.mark.slow
 def test_it_waits_says_so_once_and_goes_on(tmp_path: Path) -> None:
     with started(tmp_path, "first") as first:
         first.until_inside()
@@ -270,7 +269,6 @@ def kill_main(run: Started) -> None:
     os.kill(run.process.pid, signal.SIGKILL)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("reaped", [True, False])
 @pytest.mark.parametrize("kill", [kill_group, kill_main])
 def test_a_killed_run_blocks_nobody(tmp_path: Path, kill: Callable[[Started], None], reaped: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.budget import Allocation
 from ansible_collections.synapse.tuning.plugins.module_utils._core.caches import SMALL
+from ansible_collections.synapse.tuning.plugins.module_utils._core.figures import noun
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_model import JOINED_EVENT
 from ansible_collections.synapse.tuning.plugins.module_utils._core.prediction import synapse_prediction
@@ -75,9 +76,9 @@ def homeserver_settings(inputs: Inputs, allocation: Allocation) -> Settings:
         synapse.factor,
         "times each cache's base size",
         (
-            f"{inputs.users} users wish {synapse.factor_wish}, the memory budget allows {synapse.factor}"
+            f"{noun(inputs.users, 'user')} would take {synapse.factor_wish}, the memory budget allows {synapse.factor}"
             if bounded
-            else f"for {inputs.users} users; full caches would hold {show_bytes(synapse.caches_ceiling)}."
+            else f"for {noun(inputs.users, 'user')}; full caches would hold {show_bytes(synapse.caches_ceiling)}."
             " Less returned no memory in the lab, and cost processor time"
         ),
         _MEASURED,
@@ -92,7 +93,7 @@ def homeserver_settings(inputs: Inputs, allocation: Allocation) -> Settings:
         )
     _add_autotuning(settings, inputs, allocation)
     pool_why = (
-        f"{inputs.users} users on {inputs.cpus} CPUs: each busy backend holds 11.4 MB; 10 to 3 connections"
+        f"{noun(inputs.users, 'user')} on {noun(inputs.cpus, 'CPU')}: each busy backend holds 11.4 MB; 10 to 3 connections"
         " returned 29 MB after a short load and cost 5 to 9 % in p95"
     )
     add("database.args.cp_min", sizes.cp_min, "connections", "half of cp_max, opened at start", _SYNAPSE_DOCS)

@@ -13,6 +13,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.compose impor
     deployment_settings,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.compressor import compressor_settings
+from ansible_collections.synapse.tuning.plugins.module_utils._core.figures import noun
 from ansible_collections.synapse.tuning.plugins.module_utils._core.homeserver import homeserver_settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
 from ansible_collections.synapse.tuning.plugins.module_utils._core.learned import mark_learned
@@ -84,7 +85,7 @@ def _advice(inputs: Inputs, allocation: Allocation) -> List[str]:
             advice.append("synapse_tuning_presence: 'off' spares a very small host the presence traffic")
     if inputs.has_synapse and allocation.synapse.factor < allocation.synapse.factor_wish:
         advice.append(
-            f"{inputs.users} users wish a cache factor of {allocation.synapse.factor_wish}:"
+            f"{noun(inputs.users, 'user')} would take a cache factor of {allocation.synapse.factor_wish}:"
             " more RAM, or fewer workers, would allow it; watch for evictions by size"
         )
     if inputs.has_synapse:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from ansible_collections.synapse.tuning.plugins.module_utils._core.figures import noun
 from ansible_collections.synapse.tuning.plugins.module_utils._core.host import Inputs
 from ansible_collections.synapse.tuning.plugins.module_utils._core.settings import Scalar, Setting, Settings
 from ansible_collections.synapse.tuning.plugins.module_utils._core.units import (
@@ -167,7 +168,7 @@ def postgresql_settings(inputs: Inputs, sizes: PostgresqlSizes) -> Settings:
         sizes.shared_buffers,
         "1/4 of the RAM that other services leave"
         if alone
-        else f"for {inputs.users} users, 1/8 of the RAM at most: it keeps what it touched, and what does not fit is in"
+        else f"for {noun(inputs.users, 'user')}, 1/8 of the RAM at most: it keeps what it touched, and what does not fit is in"
         " the page cache, which the kernel takes back",
         "pgtune" if alone else "measured on Synapse 1.163.2",
     )
