@@ -53,6 +53,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The file that takes longest begins: one worker has all of it, and the others would wait for it in the end."""
+    items.sort(key=lambda item: item.path.name != "test_molecule.py")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout, which is also the collection."""
