@@ -7,24 +7,24 @@ from __future__ import annotations
 __all__ = ["FITTED_ON", "MOST_USERS", "POSTGRESQL", "SYNAPSE"]
 
 # The runs that made them.
-FITTED_ON = "docs/benchmarks/memory-runs.jsonl: 11 runs of 2026-11-28, Synapse 1.163.2, PostgreSQL 15"
+FITTED_ON = "docs/benchmarks/memory-runs.jsonl: 26 runs of 2026-11-28, 2026-11-29, Synapse 1.163.2, PostgreSQL 15"
 # Beyond these users it is extrapolated.
 MOST_USERS = 500
 
 SYNAPSE = {
-    "idle": 119809394.5,
-    "activity": 12251914.3,
-    "joined_event": 10981.9,
-    "malloc_conf": 18035370.9,
+    "idle": 120211454.9,
+    "activity": 12143591.5,
+    "joined_event": 11002.4,
+    "malloc_conf": 16142908.1,
     "spread": 0.1,
 }
 
 POSTGRESQL = {
-    "touched": 35188563.7,
-    "touched_activity": 4326599.8,
-    "touched_event": 7263.4,
-    "processes": 8353621.3,
-    "backend": 4430089.5,
-    "backend_event": 365.0,
-    "spread": 0.1,
+    "touched": 36595321.4,
+    "touched_activity": 3432168.5,
+    "touched_event": 7414.8,
+    "processes": 9384798.8,
+    "backend": 4214422.9,
+    "backend_event": 473.8,
+    "spread": 0.15,
 }
