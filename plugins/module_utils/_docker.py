@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
 
@@ -112,13 +113,23 @@ class Engine:
         try:
             made = self._client.exec_create(container, list(command), user=user, stdout=True, stderr=True)
             output, errors = self._client.exec_start(made["Id"], demux=True)
-            status = self._client.exec_inspect(made["Id"])["ExitCode"]
+            status = self._status(made["Id"])
         except (docker.errors.DockerException, OSError) as error:
             raise SourceError(f"'{command[0]}' cannot be run in the container: {_line(error)}") from error
         if status != 0:
             said = (errors or b"").decode("utf-8", "replace").strip()
             raise SourceError(f"'{command[0]}' fails in the container: {_line(said) or f'exit status {status}'}")
         return str((output or b"").decode("utf-8", "replace"))
+
+    def _status(self, command: str) -> Optional[int]:
+        """What a command that prints no more has ended with; None where the engine does not say so within seconds."""
+        for pause in (0.01, 0.1, 0.5, 2, 5):
+            found = self._client.exec_inspect(command)
+            if not found["Running"]:
+                return found["ExitCode"]
+            # On a busy machine the engine hears of the end of its output before it hears of its own.
+            time.sleep(pause)
+        return None
 
     def log(self, container: str) -> str:
         """The last lines of what a container has printed."""

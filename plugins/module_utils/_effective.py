@@ -34,7 +34,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgres
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database, find_synapse
 from ansible_collections.synapse.tuning.plugins.module_utils._metrics import metrics_of, read_metrics
-from ansible_collections.synapse.tuning.plugins.module_utils._metrics_inside import samples_inside
+from ansible_collections.synapse.tuning.plugins.module_utils._metrics_container import container_samples
 from ansible_collections.synapse.tuning.plugins.module_utils._shm import dev_shm
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess
 
@@ -76,12 +76,13 @@ def read(request: Request, *, connect: Callable[..., Containers] = Engine) -> Re
     values = {} if request.plan is None else planned_values(request.plan)
     variables = [] if request.plan is None else planned_variables(request.plan)
     engine = _attempt(lambda: connect(host=request.docker_host, timeout=request.timeout))
-    found = _both(request, engine)
+    there = engine if isinstance(engine, Missing) else _attempt(engine.all)
+    found = _both(request, there)
     synapse, postgresql = found["synapse"], found["postgresql"]
     process = _with(engine, synapse, SynapseProcess)
     configuration = process if isinstance(process, Missing) else _attempt(process.configuration)
     return Readings(
-        metrics=_metrics(request, process, configuration),
+        metrics=_metrics(request, process, configuration, () if isinstance(there, Missing) else there),
         configuration=configuration,
         process=process if isinstance(process, Missing) else _attempt(lambda: _process(process, variables)),
         synapse=_with(engine, synapse, lambda _engine, one: _container(one, variables, None)),
@@ -120,7 +121,10 @@ def _process(process: SynapseProcess, variables: Iterable[str]) -> Process:
 
 
 def _metrics(
-    request: Request, process: Union[SynapseProcess, Missing], configuration: Union[Configuration, Missing]
+    request: Request,
+    process: Union[SynapseProcess, Missing],
+    configuration: Union[Configuration, Missing],
+    there: Sequence[Found],
 ) -> Union[Metrics, Missing]:
     given = request.metrics_url
     if given:
@@ -130,7 +134,7 @@ def _metrics(
     if isinstance(configuration, Missing):
         return configuration
     one, configured = process, configuration
-    return _attempt(lambda: metrics_of(samples_inside(one, configured, timeout=request.timeout)))
+    return _attempt(lambda: metrics_of(container_samples(one, configured, there, timeout=request.timeout)))
 
 
 def _cron(request: Request) -> Any:
@@ -139,9 +143,8 @@ def _cron(request: Request) -> Any:
 
 
 # -- containers ----------------------------------------------------------------------
-def _both(request: Request, engine: Union[Containers, Missing]) -> Dict[str, Union[Found, Missing]]:
+def _both(request: Request, containers: Union[Sequence[Found], Missing]) -> Dict[str, Union[Found, Missing]]:
     """The containers of Synapse and of PostgreSQL."""
-    containers = engine if isinstance(engine, Missing) else _attempt(engine.all)
     if isinstance(containers, Missing):
         return {"synapse": containers, "postgresql": containers}
     there: Sequence[Found] = containers

@@ -10,14 +10,13 @@ from typing import List, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_configuration import configured
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
-from ansible_collections.synapse.tuning.plugins.module_utils._core.listeners import metrics_port
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import ProcessMemory
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_metrics import Samples
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_process import is_main, is_synapse
-from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Found, address
+from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Found
 from ansible_collections.synapse.tuning.plugins.module_utils._memory_places import Places
 from ansible_collections.synapse.tuning.plugins.module_utils._metrics import read_samples
-from ansible_collections.synapse.tuning.plugins.module_utils._metrics_inside import samples_inside
+from ansible_collections.synapse.tuning.plugins.module_utils._metrics_container import container_samples
 from ansible_collections.synapse.tuning.plugins.module_utils._procfs import Running
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess, config_paths
 
@@ -58,25 +57,13 @@ def name_processes(
 
 
 def read_samples_of(places: Places, url: Optional[str], *, timeout: float) -> Samples:
-    """The main process's metrics: by the URL that was given, else by its container. Raises TuningError.
-
-    In the container Synapse's Python is started to ask for them; so that it need not be, the container's address is
-    tried first where Synapse listens there.
-    """
+    """The main process's metrics: by the URL that was given, else of its container. Raises TuningError."""
     if url:
         return read_samples(url, timeout=timeout)
     if places.engine is None or places.synapse is None:
         raise SourceError("Synapse is in no container that can be asked: give metrics_url")
     process = SynapseProcess(places.engine, places.synapse)
-    configuration = process.configuration()
-    port, host = metrics_port(configuration), address(places.synapse, places.all)
-    if port is not None and host is not None:
-        try:
-            place = f"[{host}]" if ":" in host else host
-            return read_samples(f"http://{place}:{port}/_synapse/metrics", timeout=min(timeout, 5))
-        except TuningError:
-            pass
-    return samples_inside(process, configuration, timeout=timeout)
+    return container_samples(process, process.configuration(), places.all, timeout=timeout)
 
 
 def _name(engine: Optional[Containers], container: Optional[Found], process: Running) -> str:

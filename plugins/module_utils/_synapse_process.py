@@ -12,6 +12,7 @@ import datetime
 import os
 import posixpath
 import re
+from functools import cached_property
 from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils import _files
@@ -24,6 +25,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.readings impo
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._deps import RUAMEL_YAML
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Found
+from ansible_collections.synapse.tuning.plugins.module_utils._synapse_look import Seen, SeenFile, look
 from ansible_collections.synapse.tuning.plugins.module_utils._yaml import Document
 
 __all__ = ["SynapseProcess", "config_paths", "started_at"]
@@ -36,21 +38,6 @@ for file in $(grep -al '[s]ynapse[.]app[.]' /proc/[0-9]*/cmdline); do
 done
 """
 _FOUND = re.compile(r"^/proc/(\d+)/cmdline (\d+:\d+) (.+)$", re.MULTILINE)
-# A directory stands for its *.yaml, sorted.
-_EXPAND = """\
-LC_ALL=C; export LC_ALL
-cd "/proc/$1/cwd" || exit; shift
-for path; do
-  if [ -d "$path" ]; then for file in "$path"/*.yaml; do [ ! -f "$file" ] || printf '%s\\n' "$file"; done
-  else printf '%s\\n' "$path"; fi
-done
-"""
-# With fractions of a second: a file may have been written in the second of a start.
-_MODIFIED = 'cd "/proc/$1/cwd" && stat -Lc "%.Y %i" "$2"'
-# What our own backups were made from, with its age.
-_BACKUPS = """\
-cd "/proc/$1/cwd" && for file in "$(readlink -f "$2")".*.bak; do [ ! -f "$file" ] || stat -c '%.Y %n' "$file"; done
-"""
 _STAMP = re.compile(r"([\d.]+) (.*\.(\d{8}T\d{6})\.\d+Z\.bak)")
 # urllib, as an image need not have curl; a proxy has no business here. Asked again after a 500, as in _metrics.
 _ASK = """\
@@ -66,7 +53,6 @@ for pause in 0.2, 1, None:
             raise
         time.sleep(pause)
 """
-_READ = 'cd "/proc/$1/cwd" && cat "$2"'
 _FACTOR = "SYNAPSE_CACHE_FACTOR_"
 
 
@@ -80,47 +66,55 @@ class SynapseProcess:
         self._container = container
         self._pid, self._user, self._arguments = self._find(pid)
 
+    @property
+    def container(self) -> Found:
+        """Where it runs."""
+        return self._container
+
     def process(self, variables: Iterable[str]) -> Process:
         """Its allocator and of its environment these variables, as nothing else may leave the host."""
-        pairs = [each.partition("=") for each in self._run("cat", f"/proc/{self._pid}/environ").split("\0")]
-        environment = {name: value for name, _equals, value in pairs}
+        environment = self._seen.environment
         return Process(
             environment={name: environment[name] for name in variables if name in environment},
             cache_factors={name: value for name, value in environment.items() if name.startswith(_FACTOR)},
-            jemalloc="jemalloc" in self._run("cat", f"/proc/{self._pid}/maps"),
+            jemalloc=self._seen.jemalloc,
         )
 
     def configuration(self) -> Configuration:
         """The files that it was started with, and a drop-in of ours beside them that it was not."""
         if RUAMEL_YAML.missing:
             raise SourceError(f"the library {RUAMEL_YAML.name} is missing, needed to read Synapse's configuration")
-        given = config_paths(self._arguments)
-        if not given:
+        if not config_paths(self._arguments):
             raise SourceError("Synapse's command line names no --config-path")
-        paths = self._run("sh", "-c", _EXPAND, "sh", self._pid, *given).splitlines()
-        files = tuple(self._file(path) for path in paths)
-        dropin = posixpath.join(posixpath.dirname(paths[0]), DROPIN_NAME) if paths else ""
         unread: Optional[ConfigurationFile] = None
-        if dropin and dropin not in paths:
+        if self._seen.unread is not None:
             try:
-                unread = self._file(dropin)
-            except TuningError:  # mostly there is none
+                unread = self._file(self._seen.unread)
+            except TuningError:  # Synapse doesn't read it either
                 unread = None
-        return Configuration(files=files, unread=unread)
+        return Configuration(files=tuple(self._file(each) for each in self._seen.files), unread=unread)
 
     def metrics(self, url: str, *, timeout: float) -> str:
         """What Synapse answers on a URL as it is inside, asked by its own Python."""
         return self._run(self._arguments[0], "-c", _ASK, url, str(timeout))
 
-    def _file(self, path: str) -> ConfigurationFile:
-        modified, inode = self._run("sh", "-c", _MODIFIED, "sh", self._pid, path).split()
-        outside = self._replaced(path, int(inode))
+    @cached_property
+    def _seen(self) -> Seen:
+        return look(self._run, self._pid, config_paths(self._arguments), dropin=DROPIN_NAME)
+
+    def _file(self, seen: SeenFile) -> ConfigurationFile:
+        path = seen.path
+        if seen.modified is None or seen.inode is None:
+            raise SourceError(f"{path}, which Synapse was started with, can't be read")
+        outside = self._replaced(path, seen.inode)
         if outside is not None:
-            data = Document.parse(outside, name=path, yaml_version="1.1").data or {}
-            return ConfigurationFile(path=path, data=data, changed=True, started=self._data(path))
-        changed = float(modified) > started_at(self._container)
+            return ConfigurationFile(path=path, data=_data(outside, path), changed=True, started=_data(seen.text, path))
+        changed = seen.modified > started_at(self._container)
         return ConfigurationFile(
-            path=path, data=self._data(path), changed=changed, started=self._as_started(path) if changed else None
+            path=path,
+            data=_data(seen.text, path),
+            changed=changed,
+            started=self._as_started(seen) if changed else None,
         )
 
     def _replaced(self, path: str, inode: int) -> Optional[str]:
@@ -138,22 +132,18 @@ class SynapseProcess:
                 raise SourceError(f"{source}, which is Synapse's {path}, can't be read: {error}") from error
         return None
 
-    def _data(self, path: str) -> Mapping[str, Any]:
-        text = self._run("sh", "-c", _READ, "sh", self._pid, path)
-        return Document.parse(text, name=path, yaml_version="1.1").data or {}
-
-    def _as_started(self, path: str) -> Optional[Mapping[str, Any]]:
+    def _as_started(self, seen: SeenFile) -> Optional[Mapping[str, Any]]:
         """What a changed file held when Synapse started: a backup of later has it, if it is of an older text."""
         started = started_at(self._container)
-        try:
-            for found in map(_STAMP.fullmatch, self._run("sh", "-c", _BACKUPS, "sh", self._pid, path).splitlines()):
-                if found is None:
-                    continue
-                made = datetime.datetime.strptime(f"{found.group(3)}+0000", "%Y%m%dT%H%M%S%z").timestamp()
-                if float(found.group(1)) <= started <= made:
-                    return self._data(found.group(2))
-        except TuningError:  # a proof less
-            pass
+        for found in map(_STAMP.fullmatch, seen.backups):
+            if found is None:
+                continue
+            made = datetime.datetime.strptime(f"{found.group(3)}+0000", "%Y%m%dT%H%M%S%z").timestamp()
+            if float(found.group(1)) <= started <= made:
+                try:
+                    return _data(self._run("cat", found.group(2)), seen.path)
+                except TuningError:  # a proof less
+                    return None
         return None
 
     def _find(self, wanted: Optional[int]) -> Tuple[str, str, List[str]]:
@@ -173,6 +163,10 @@ class SynapseProcess:
 
     def _run(self, *command: str) -> str:
         return self._engine.run(self._container.id, command, user=self._user)
+
+
+def _data(text: str, path: str) -> Mapping[str, Any]:
+    return Document.parse(text, name=path, yaml_version="1.1").data or {}
 
 
 def started_at(container: Found) -> float:

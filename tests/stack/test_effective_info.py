@@ -238,7 +238,7 @@ def test_an_environment_factor_without_a_configuration(liar: tuple[Deployment, d
     edit(project, "data/homeserver.yaml", "global_factor", "not_a_factor")
     use(project)
     found = effective(project, planned)
-    assert set(found.bad()) == {FACTOR}
+    assert set(found.bad()) == {FACTOR}, found.bad()
     factor = found.lever(FACTOR)
     assert (factor["state"], factor["effective"]) == ("not_applied", 0.5)
     assert "SYNAPSE_CACHE_FACTOR=0.2 is set, but has no effect" in factor["because"]

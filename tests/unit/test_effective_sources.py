@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import looked as looking
 import pytest
 from sample_plan import sample_plan
 
@@ -24,6 +27,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_val
 from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import FileEntry, RoleSetting
 from ansible_collections.synapse.tuning.plugins.module_utils._cron import read_cron
 from ansible_collections.synapse.tuning.plugins.module_utils._deps import Library
+from ansible_collections.synapse.tuning.plugins.module_utils._synapse_look import look
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess, started_at
 
 METRICS = """\
@@ -189,6 +193,38 @@ def test_a_container_by_name() -> None:
         _docker.by_name([SYNAPSE], "nobody")
 
 
+def test_a_command_ends_after_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the engine says that a command runs when all that it prints is there."""
+
+    class Client:
+        def __init__(self, *said: dict[str, Any]) -> None:
+            self.said = list(said)
+
+        def exec_create(self, *_arguments: Any, **_options: Any) -> dict[str, str]:
+            return {"Id": "a command"}
+
+        def exec_start(self, _command: str, demux: bool) -> tuple[bytes, bytes]:
+            assert demux
+            return b"said", b"and complained"
+
+        def exec_inspect(self, _command: str) -> dict[str, Any]:
+            return self.said.pop(0) if len(self.said) > 1 else self.said[0]
+
+    pauses: list[float] = []
+    monkeypatch.setattr(_docker.time, "sleep", pauses.append)
+    running = {"Running": True, "ExitCode": None}
+    engine = object.__new__(_docker.Engine)
+    engine._client = Client(running, running, {"Running": False, "ExitCode": 0})
+    assert engine.run("it", ["cat"]) == "said" and len(pauses) == 2
+    engine._client = Client(running, {"Running": False, "ExitCode": 3})
+    with pytest.raises(SourceError, match="'cat' fails in the container: and complained"):
+        engine.run("it", ["cat"])
+    engine._client = Client(running)
+    with pytest.raises(SourceError, match="'cat' fails in the container"):
+        engine.run("it", ["cat"])
+    assert sum(pauses) < 20
+
+
 # --- Synapse's process -------------------------------------------------------------------------
 
 PROCESS = {
@@ -198,43 +234,51 @@ PROCESS = {
         "--config-path\0/data/homeserver.yaml\0-c\0/data/conf.d\0\n"
         "/proc/1/cmdline 0:0 tini\0--\0python\0-m\0synapse.app.homeserver\0\n"
     ),
-    "/proc/7/environ": "MALLOC_CONF=x\0SYNAPSE_CACHE_FACTOR_GETEVENT=3\0SECRET=s3cret\0",
-    "/proc/7/maps": "7f00-7f01 r-xp /usr/lib/x86_64-linux-gnu/libjemalloc.so.2\n",
 }
+ENVIRONMENT = "MALLOC_CONF=x\0SYNAPSE_CACHE_FACTOR_GETEVENT=3\0SECRET=s3cret\0"
+
+
+class Looking(FakeEngine):
+    """One in which the process and these files are seen; `cut`: how many letters of the answer are lost."""
+
+    def __init__(self, *files: looking.Parts, cut: int = 0, **answers: str) -> None:
+        super().__init__(**PROCESS, **answers)
+        self.files = files
+        self.cut = cut
+        self.looks: list[list[str]] = []
+
+    def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
+        if not looking.is_look(command):
+            return super().run(container, command, user=user)
+        self.users.append(user)
+        self.looks.append([command[4], *command[6:]])
+        answer = looking.looked(command, *self.files, environment=ENVIRONMENT)
+        return answer[: len(answer) - self.cut]
 
 
 def test_the_process_is_found_behind_an_init() -> None:
-    engine = FakeEngine(**PROCESS)
+    engine = Looking()
     process = SynapseProcess(engine, SYNAPSE).process(["MALLOC_CONF", "PYTHONMALLOC"])
     assert process == readings.Process({"MALLOC_CONF": "x"}, {"SYNAPSE_CACHE_FACTOR_GETEVENT": "3"}, jemalloc=True)
     # Its memory is its own user's to look at.
-    assert engine.users[-2:] == ["991:992", "991:992"]
+    assert engine.users == ["", "991:992"]
 
 
 def test_the_files_it_was_started_with_are_read() -> None:
     started = int(started_at(SYNAPSE))
-    files = {
-        "sh 7 /data/homeserver.yaml /data/conf.d": "/data/homeserver.yaml\n/data/conf.d/a.yaml\n",
-    }
-
-    class Engine(FakeEngine):
-        def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
-            if list(command[:2]) == ["sh", "-c"] and ".bak" in command[2]:
-                stamps = ("20260102T030400.000000Z", "20260102T030500.000000Z", "20260102T030600.000000Z")
-                ages = (started - 9, started - 5, started + 60)
-                return "".join(f"{age} {command[-1]}.{stamp}.bak\n" for age, stamp in zip(ages, stamps))
-            if command[-1].endswith(".yaml") and "stat" in command[2]:
-                return f"{started + (0.9 if 'conf.d' in command[-1] else 0)} 4711\n"
-            if command[-1].endswith("030500.000000Z.bak"):
-                return "caches: {global_factor: 0.5}\n"
-            if command[-1].endswith(".yaml") and "cat" in command[2]:
-                if "tuning" in command[-1]:
-                    raise SourceError("no such file")
-                return "caches: {global_factor: 0.2}\n" if "conf.d" in command[-1] else "caches: {}\n"
-            return super().run(container, command, user=user)
-
-    configuration = SynapseProcess(Engine(**PROCESS, **files), SYNAPSE).configuration()
-    assert configuration == readings.Configuration(
+    stamps = ("20260102T030400.000000Z", "20260102T030500.000000Z", "20260102T030600.000000Z")
+    backups = [
+        f"{age} /data/conf.d/a.yaml.{stamp}.bak" for age, stamp in zip((started - 9, started - 5, started + 60), stamps)
+    ]
+    engine = Looking(
+        looking.file("/data/homeserver.yaml", "caches: {}\n", age=f"{started} 4711"),
+        looking.file(
+            *("/data/conf.d/a.yaml", "caches: {global_factor: 0.2}\n"), age=f"{started + 0.9} 4712", backups=backups
+        ),
+        **{f"cat /data/conf.d/a.yaml.{stamps[1]}.bak": "caches: {global_factor: 0.5}\n"},
+    )
+    process = SynapseProcess(engine, SYNAPSE)
+    assert process.configuration() == readings.Configuration(
         (
             readings.ConfigurationFile("/data/homeserver.yaml", {"caches": {}}, changed=False),
             # Of three backups one was made after the start, and from a text of before it.
@@ -246,6 +290,68 @@ def test_the_files_it_was_started_with_are_read() -> None:
             ),
         )
     )
+    # Both come from one look.
+    assert process.process([]).jemalloc
+    assert engine.looks == [["7", "homeserver.tuning.yaml", "/data/homeserver.yaml", "/data/conf.d"]]
+
+
+def test_a_drop_in_that_it_was_not_started_with_is_told() -> None:
+    factor = "caches: {global_factor: 0.2}\n"
+    dropin = "/data/homeserver.tuning.yaml"
+    main = looking.file("/data/homeserver.yaml", "caches: {}\n")
+
+    def read(*files: looking.Parts) -> readings.Configuration:
+        return SynapseProcess(Looking(*files), SYNAPSE).configuration()
+
+    unread = read(main, looking.file(dropin, factor, kind="unread")).unread
+    assert unread is not None and (unread.path, unread.data) == (dropin, {"caches": {"global_factor": 0.2}})
+    assert read(main, looking.file(dropin, "a: [", kind="unread")).unread is None
+    assert read(main, looking.file(dropin, factor), looking.file(dropin, factor, kind="unread")).unread is None
+    with pytest.raises(SourceError, match=r"^/data/homeserver.yaml, which Synapse was started with, can't be read$"):
+        read(looking.file("/data/homeserver.yaml", "", age=""))
+
+
+@pytest.mark.parametrize("cut", [2, 5, 40, 100])
+def test_an_answer_that_was_cut_off_is_no_answer(cut: int) -> None:
+    engine = Looking(looking.file("/data/homeserver.yaml", "caches: {}\n"), cut=cut)
+    with pytest.raises(SourceError, match="cut off; try again"):
+        SynapseProcess(engine, SYNAPSE).configuration()
+
+
+def test_the_script_says_what_is_there(tmp_path: pathlib.Path) -> None:
+    """On a process of this machine, as it needs no container to run."""
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    folder = tmp_path / "conf d"
+    folder.mkdir()
+    for name, text in {"b.yaml": "b: 1", "a.yaml": "a: 1\n\n", "not.txt": "c", "zz.yaml": "z: 1\n"}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    backup = folder / "b.yaml.20260102T030500.000000Z.bak"
+    backup.write_text("b: 0", encoding="utf-8")
+    os.utime(backup, (1000, 1000.5))
+    process = subprocess.Popen(["sleep", "60"], cwd=tmp_path, env={"NAME": "two\nlines=x"})
+    try:
+        seen = look(run, str(process.pid), ["conf d/b.yaml", "gone.yaml"], dropin="zz.yaml")
+        everything = look(run, str(process.pid), ["conf d"], dropin="zz.yaml")
+    finally:
+        process.kill()
+        process.wait()
+    assert (seen.environment, seen.jemalloc) == ({"NAME": "two\nlines=x"}, False)
+    first, gone = seen.files
+    status = (folder / "b.yaml").stat()
+    assert (first.path, first.text, first.inode) == ("conf d/b.yaml", "b: 1", status.st_ino)
+    assert first.modified == pytest.approx(status.st_mtime, abs=1e-3)
+    assert first.backups == (f"1000.500000000 {backup}",)
+    assert (gone.path, gone.modified, gone.inode) == ("gone.yaml", None, None)
+    assert seen.unread is not None and (seen.unread.path, seen.unread.text) == ("conf d/zz.yaml", "z: 1\n")
+    # Sorted, and a drop-in that is among them is not beside them.
+    texts = [(each.path, each.text) for each in everything.files]
+    assert texts == [("conf d/a.yaml", "a: 1\n\n"), ("conf d/b.yaml", "b: 1"), ("conf d/zz.yaml", "z: 1\n")]
+    assert everything.unread is None
+    assert not look(run, str(os.getpid()), [], dropin="zz.yaml").files
 
 
 def test_a_file_that_was_replaced_under_its_mount_is_seen(tmp_path: pathlib.Path) -> None:
@@ -257,14 +363,8 @@ def test_a_file_that_was_replaced_under_its_mount_is_seen(tmp_path: pathlib.Path
     inodes = {"old": 1, "same": outside.stat().st_ino}
 
     def file_with(inode: int) -> readings.ConfigurationFile:
-        class Engine(FakeEngine):
-            def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
-                if list(command[:2]) == ["sh", "-c"] and "stat -L" in command[2]:
-                    return f"1 {inode}\n"
-                return super().run(container, command, user=user)
-
-        answers = {"sh 7 /data/homeserver.yaml /data/conf.d": "/data/homeserver.yaml\n", "sh 7 /data/h": "caches: {}\n"}
-        (file,) = SynapseProcess(Engine(**PROCESS, **answers), container).configuration().files
+        engine = Looking(looking.file("/data/homeserver.yaml", "caches: {}\n", age=f"1 {inode}"))
+        (file,) = SynapseProcess(engine, container).configuration().files
         return file
 
     assert file_with(inodes["same"]) == readings.ConfigurationFile("/data/homeserver.yaml", {"caches": {}}, False)
@@ -277,7 +377,7 @@ def test_a_container_without_synapse_says_so() -> None:
     with pytest.raises(SourceError, match="not to be found"):
         SynapseProcess(FakeEngine(), SYNAPSE)
     with pytest.raises(SourceError, match="does not run; start it"):
-        SynapseProcess(FakeEngine(**PROCESS), found("synapse", running=False))
+        SynapseProcess(Looking(), found("synapse", running=False))
 
 
 # --- PostgreSQL --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import looked as looking
 import pytest
 from kernel_texts import ID, LOG, METRICS, ROLLUP, STAT, STAT_V1, STAT_V2
 
@@ -165,14 +166,10 @@ class FakeEngine:
         if "[s]ynapse" in script:
             line = MAIN if container == SYNAPSE else SENDER
             return f"/proc/1/cmdline 991:991 {line}\n"
-        if "for path" in script:
-            return "".join(f"{path}\n" for path in words[5:])
-        if "stat -Lc" in script:
-            return "1 1\n"
-        if "cat" in script and words[-1].endswith("sender.yaml"):
-            return "worker_name: federation_sender1\n"
-        if "cat" in script and words[-1].endswith("homeserver.yaml"):
-            return CONFIGURATION
+        if looking.is_look(words):
+            worker = "worker_name: federation_sender1\n"
+            files = {path: worker if path.endswith("sender.yaml") else CONFIGURATION for path in words[7:]}
+            return looking.looked(words, *(looking.file(path, text) for path, text in files.items()))
         if "urllib" in script and "http://127.0.0.1:9000/_synapse/metrics" in words:
             return METRICS
         if words[:2] == ["df", "-Pk"]:
@@ -260,8 +257,8 @@ def test_a_project_is_measured(tmp_path: pathlib.Path, version: int) -> None:
 def test_a_worker_whose_files_say_nothing_is_called_as_its_file(tmp_path: pathlib.Path) -> None:
     class Silent(FakeEngine):
         def run(self, container: str, command: Sequence[str], *, user: str = "") -> str:
-            if command[-1].endswith("sender.yaml"):
-                raise SourceError("no such file")
+            if looking.is_look(command) and command[-1].endswith("sender.yaml"):
+                return looking.looked(command, looking.file(command[-1], "", age=""))
             return super().run(container, command, user=user)
 
     seen = _memory.measure(
