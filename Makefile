@@ -53,6 +53,8 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_COLLECTIONS_PATH := $(VENV_PATH)/collections
 # The linters start other commands of the same environment by name.
 export PATH := $(VENV_PATH)/bin:$(PATH)
+# Where it is set, every module that Ansible starts compiles Docker's and PostgreSQL's libraries again: a second each.
+unexport PYTHONDONTWRITEBYTECODE
 # Through the environment and not pasted into a command line, so that any character may be in them.
 export USERS DEST RAM CPUS STORAGE RESERVED TOPOLOGY WORKERS FEDERATION DATABASE_SIZE SERVER_NAME MODE APPLY
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from summary import BASELINE, SLICE_SECONDS, TOLERANCE, WANTED_ROTATIONS
+from summary import BASELINE, SHARE, SLICE_SECONDS, TOLERANCE, WANTED_ROTATIONS
 
 __all__ = ["FIGURES", "page"]
 
@@ -151,7 +151,7 @@ def _claim(check: Mapping[str, Any]) -> str:
         "peak_below": f"{subject}: a lower peak than {other} in every cell",
         "p95_no_worse": f"{subject}: a 95th percentile of latency no higher than {other}'s",
         "no_failure": f"{subject}: no death, OOM kill or error where another had none",
-        "predicted": f"{subject}: peaks within ±{TOLERANCE:.0%} of the prediction",
+        "predicted": f"{subject}: the peak within ±{TOLERANCE:.0%} of the prediction in {SHARE:.0%} of the cells",
     }[check["kind"]]
 
 
@@ -208,7 +208,15 @@ def _spared(spared: Mapping[str, Sequence[str]]) -> str:
 
 
 def _predicted_table(check: Mapping[str, Any]) -> list[str]:
+    counts = {
+        program: f"{sum(bool(each['holds']) for each in rows)} of {len(rows)}"
+        for program in dict.fromkeys(each["program"] for each in check["cells"])
+        for rows in [[each for each in check["cells"] if each["program"] == program]]
+    }
     return [
+        f"Within ±{TOLERANCE:.0%}: {', '.join(f'{program} {count}' for program, count in counts.items())}. What must hold is the"
+        " peak of both.",
+        "",
         "| host, users | program | predicted, MiB | measured, MiB | off | holds |",
         "| --- | --- | --- | --- | --- | --- |",
         *(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 __all__ = [
-    *("BASELINE", "PEERS", "SLICE_SECONDS", "SUBJECTS", "TOLERANCE", "WANTED_ROTATIONS"),
+    *("BASELINE", "PEERS", "SHARE", "SLICE_SECONDS", "SUBJECTS", "TOLERANCE", "WANTED_ROTATIONS"),
     *("Cell", "interval", "ratio", "summarise"),
 ]
 
@@ -35,6 +35,9 @@ SLICE_SECONDS = 4.0
 """Of a load that servers take turns at."""
 TOLERANCE = 0.15
 """How far a prediction may be off."""
+
+SHARE = 0.9
+"""In how many of the cells it may not be further off."""
 
 _ORDER = ("stock", "article", "mdad", "pgtune", "ours", "learned")
 _PROGRAMS = ("synapse", "postgresql")
@@ -294,27 +297,35 @@ def _no_failure(cells: Sequence[Any], subject: str) -> dict[str, Any]:
 
 
 def _predicted(cells: Sequence[Any], subject: str, fitted: Collection[Cell]) -> dict[str, Any]:
-    """Predicted against measured peaks, in cells that the prediction has not seen."""
+    """Predicted against measured peaks, in cells that the prediction has not seen: of each program, and of both together."""
     found = []
     for cell in cells:
         this = cell["configurations"].get(subject)
         if this is None or (cell["host_gib"], cell["users"]) in fitted:
             continue
-        for program in _PROGRAMS:
-            predicted, measured = this["predicted"][program], this["programs"][program]["held_peak"]
-            if predicted is None:
-                continue
-            found.append(
-                {
-                    **_where(cell),
-                    "program": program,
-                    "predicted": predicted,
-                    "measured": measured and measured["median"],
-                    "off": measured and predicted / measured["median"] - 1,
-                    "holds": measured and abs(predicted - measured["median"]) <= TOLERANCE * measured["median"],
-                }
-            )
-    return _check("predicted", subject, None, found)
+        predicted = {program: this["predicted"][program] for program in _PROGRAMS}
+        if None in predicted.values():
+            continue
+        measured = {program: this["programs"][program]["held_peak"] for program in _PROGRAMS}
+        found += [_off(cell, program, predicted[program], measured[program]) for program in _PROGRAMS]
+        found.append(_off(cell, "both", sum(predicted.values()), this["peak"]))
+    together = [each["holds"] for each in found if each["program"] == "both" and each["holds"] is not None]
+    holds = sum(together) >= SHARE * len(together) if together else None
+    return {**_check("predicted", subject, None, found), "holds": holds}
+
+
+def _off(
+    cell: Mapping[str, Any], program: str, predicted: float, measured: Optional[Mapping[str, float]]
+) -> dict[str, Any]:
+    median = measured["median"] if measured else None
+    return {
+        **_where(cell),
+        "program": program,
+        "predicted": predicted,
+        "measured": median,
+        "off": None if median is None else predicted / median - 1,
+        "holds": None if median is None else abs(predicted - median) <= TOLERANCE * median,
+    }
 
 
 def _where(cell: Mapping[str, Any]) -> dict[str, Any]:
