@@ -107,7 +107,7 @@ $(LAB): requirements/lab.txt $(DEV)
 .PHONY: test
 test: $(DEV) ## run the whole test suite
 	@echo "Running the tests: unit, integration, and the stack where this machine can have one"
-	@# A file stays on one worker, as its tests share a deployment; the stack's begin, as they take longest.
+	@# tests/conftest.py says what stays on one worker; the stack's begin, as they take longest.
 	@"$(BIN)/python" -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/stack tests/integration tests/unit $(PYTEST_ARGS)
 
 .PHONY: stack

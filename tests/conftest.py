@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -53,9 +54,26 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
+_MOLECULE = "test_molecule.py"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The file that takes longest begins: one worker has all of it, and the others would wait for it in the end."""
-    items.sort(key=lambda item: item.path.name != "test_molecule.py")
+    """Molecule's scenarios begin, as they take long."""
+    items.sort(key=lambda item: item.path.name != _MOLECULE)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile` one worker has a whole file, as its tests share a deployment; Molecule's scenarios share none."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if _MOLECULE in nodeid else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
