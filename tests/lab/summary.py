@@ -239,6 +239,7 @@ def _p95_no_worse(turns: Sequence[Record], subject: str) -> dict[str, Any]:
         compared = kinds.pop("all", None)
         # Who answered nothing at all in a run has no latency there, and is no faster for it.
         silent = any(_p95("all")(this) is None for this, _that in both)
+        failing = any(this["errors"] and not that["errors"] for this, that in both)
         found.append(
             {
                 "host_gib": cell[0],
@@ -249,7 +250,7 @@ def _p95_no_worse(turns: Sequence[Record], subject: str) -> dict[str, Any]:
                 "requests": _spread(_number(this, "latency", "all", "count") for this, _that in both),
                 "errors": sum(this["errors"] for this, _that in both),
                 "kinds": {kind: each["median"] for kind, each in kinds.items() if each},
-                "holds": False if silent else None if compared is None else compared["median"] <= 1,
+                "holds": False if silent or failing else None if compared is None else compared["median"] <= 1,
             }
         )
     return _check("p95_no_worse", subject, BASELINE, found)

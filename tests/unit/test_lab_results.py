@@ -259,6 +259,15 @@ def test_who_answers_nothing_in_a_turn_is_not_faster() -> None:
     assert check(summary.summarise([record("ours")], turns=[silent]), "p95_no_worse")["holds"] is False
 
 
+def test_what_fails_where_the_other_does_not_is_no_faster() -> None:
+    failing = turn(stock=100, ours=90)
+    failing["configurations"]["ours"]["errors"] = 1
+    runs = [record("ours")]
+    assert check(summary.summarise(runs, turns=[failing]), "p95_no_worse")["holds"] is False
+    failing["configurations"]["stock"]["errors"] = 2
+    assert check(summary.summarise(runs, turns=[failing]), "p95_no_worse")["holds"] is True
+
+
 def test_without_turns_speed_was_not_measured() -> None:
     assert check(summary.summarise([record("stock"), record("ours")]), "p95_no_worse")["holds"] is None
 
