@@ -20,7 +20,8 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.compression i
     estimate,
     runs,
 )
-from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login, PsycopgServer, connect
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import PsycopgServer, connect
 
 __all__ = ["Size", "StateDatabase", "opened"]
 

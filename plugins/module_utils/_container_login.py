@@ -19,7 +19,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._docker import (
     network_mode,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database
-from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 
 __all__ = ["MadeWith", "Place", "login_inside", "made_with"]
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, TypeVar, Union
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
 from ansible_collections.synapse.tuning.plugins.module_utils._compose_said import finds_by_itself, read_compose_files
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective import planned_values, planned_variables
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import TuningError
@@ -33,6 +32,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgres
     read_database,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database, find_synapse
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 from ansible_collections.synapse.tuning.plugins.module_utils._metrics import metrics_of, read_metrics
 from ansible_collections.synapse.tuning.plugins.module_utils._metrics_container import container_samples
 from ansible_collections.synapse.tuning.plugins.module_utils._shm import dev_shm
@@ -62,7 +62,7 @@ class Request:
     db_container: Optional[str] = None
     docker_host: Optional[str] = None
     metrics_url: Optional[str] = None
-    login: Optional[_postgresql.Login] = None
+    login: Optional[Login] = None
     database: Optional[str] = None
     cron_file: Optional[str] = None
     timeout: float = 30
@@ -236,7 +236,10 @@ def _database(
     def ask(server: Server) -> Database:
         return read_database(server, values.get("postgresql", ()), values.get("tables", ()))
 
-    def log_in(login: _postgresql.Login) -> Database:
+    def log_in(login: Login) -> Database:
+        # Here alone: most runs get no login, and psycopg is a third of what they would import.
+        from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
+
         with _postgresql.connect(login) as server:
             return ask(server)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Dict, Mapping
 
 from ansible_collections.synapse.tuning.plugins.module_utils._container_login import Place, login_inside
-from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 
 __all__ = ["LOGIN_ARGUMENTS", "PLACE_ARGUMENTS", "given_login", "given_place", "login_of"]
 

@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, List, Optional
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import (
     FileProblem,
     MeasurementError,
@@ -32,6 +31,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_oom im
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Engine
 from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import InContainer
 from ansible_collections.synapse.tuning.plugins.module_utils._kernel_log import read_kernel_log
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 from ansible_collections.synapse.tuning.plugins.module_utils._memory_places import (
     Missing,
     Places,
@@ -73,7 +73,7 @@ class Request:
     wanted: Wanted
     docker_host: Optional[str] = None
     metrics_url: Optional[str] = None
-    login: Optional[_postgresql.Login] = None
+    login: Optional[Login] = None
     database: Optional[str] = None
     duration: float = 0
     interval: float = 1
@@ -213,6 +213,9 @@ def _postgresql_memory(
 
 def _ask(places: Places, request: Request) -> Said:
     if request.login is not None:
+        # Here alone: most runs get no login, and psycopg is a third of what they would import.
+        from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
+
         with _postgresql.connect(request.login) as server:
             return ask(server)
     if places.engine is None or places.postgresql is None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import DatabaseProblem
@@ -20,8 +19,9 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state 
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._core.table_options import OptionChange, reloptions
 from ansible_collections.synapse.tuning.plugins.module_utils._deps_postgresql import PSYCOPG, psycopg
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 
-__all__ = ["Login", "PsycopgServer", "connect"]
+__all__ = ["PsycopgServer", "connect"]
 
 # Of this collection's runs, one at a time changes a server: "synapse.tuning", as a number.
 _LOCK = 0x73796E74756E65
@@ -60,36 +60,6 @@ _ADVICE = (
     ("certificate", "correct sslmode and ca_cert"),
     ("does not exist", "correct login_user and login_db"),
 )
-
-
-@dataclass(frozen=True)
-class Login:
-    """How to reach a server; None leaves it to libpq, that is to PGHOST, PGPORT, PGPASSWORD and so on."""
-
-    host: Optional[str] = None
-    port: Optional[int] = None
-    user: Optional[str] = None
-    password: Optional[str] = field(default=None, repr=False)
-    database: Optional[str] = None
-    passfile: Optional[str] = None
-    sslmode: Optional[str] = None
-    sslrootcert: Optional[str] = None
-    connect_timeout: int = 10
-
-    def keywords(self) -> Dict[str, Any]:
-        """What libpq calls them."""
-        given = {
-            "host": self.host,
-            "port": self.port,
-            "user": self.user,
-            "password": self.password,
-            "dbname": self.database,
-            "passfile": self.passfile,
-            "sslmode": self.sslmode,
-            "sslrootcert": self.sslrootcert,
-            "connect_timeout": self.connect_timeout,
-        }
-        return {name: value for name, value in given.items() if value is not None}
 
 
 @contextlib.contextmanager

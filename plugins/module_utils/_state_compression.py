@@ -32,8 +32,8 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.periods impor
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Engine, Found
 from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database
 from ansible_collections.synapse.tuning.plugins.module_utils._free_space import Disk, Location, disk, location
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 from ansible_collections.synapse.tuning.plugins.module_utils._login_options import login_of
-from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
 from ansible_collections.synapse.tuning.plugins.module_utils._vacuum import (
     Repack,
     check_room,

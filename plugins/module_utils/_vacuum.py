@@ -20,7 +20,8 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.vacuum import
 from ansible_collections.synapse.tuning.plugins.module_utils._deps_postgresql import psycopg
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Engine
 from ansible_collections.synapse.tuning.plugins.module_utils._free_space import Disk, Location
-from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login, PsycopgServer, connect
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import PsycopgServer, connect
 
 __all__ = ["Repack", "check_room", "vacuum_analyze", "vacuum_full"]
 

@@ -32,6 +32,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.host import I
 from ansible_collections.synapse.tuning.plugins.module_utils._core.known_parameters import KNOWN
 from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_values import read
 from ansible_collections.synapse.tuning.plugins.module_utils._core.plan import make_plan
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 from ansible_collections.synapse.tuning.plugins.module_utils._postgresql_parameters import Request, apply, prepare
 
 pytestmark = pytest.mark.slow
@@ -64,7 +65,7 @@ def newest(tmp_path_factory):
 
 
 def login(server, **other):
-    return _postgresql.Login(
+    return Login(
         **{
             "host": "127.0.0.1",
             "port": server.port,

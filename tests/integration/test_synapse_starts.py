@@ -27,8 +27,8 @@ from real.homeserver import Homeserver, jemalloc
 from ansible_collections.synapse.tuning.plugins.module_utils import _memory
 from ansible_collections.synapse.tuning.plugins.module_utils._core import cache_table
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 from ansible_collections.synapse.tuning.plugins.module_utils._memory_places import Wanted
-from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,9 @@ import yaml
 from deployment import Deployment
 from running import ansible_playbook
 
-from ansible_collections.synapse.tuning.plugins.module_utils import _memory, _postgresql
+from ansible_collections.synapse.tuning.plugins.module_utils import _memory
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 from ansible_collections.synapse.tuning.plugins.module_utils._memory_places import Wanted
 from ansible_collections.synapse.tuning.plugins.modules import memory_info
 
@@ -157,7 +158,7 @@ def test_a_file_in_dev_shm_counts(used: Deployment) -> None:
 def test_a_login_says_what_psql_does(used: Deployment) -> None:
     inside = measure(used)
     (address,) = [each["IPAddress"] for each in used.inspect("db")["NetworkSettings"]["Networks"].values()]
-    login = _postgresql.Login(address, 5432, "synapse", used.settings["POSTGRES_PASSWORD"], "synapse")
+    login = Login(address, 5432, "synapse", used.settings["POSTGRES_PASSWORD"], "synapse")
     outside = measure(used, login=login)
     assert outside["missing"] == {}
     steady = ("version", "max_connections", "shared_buffers", "work_mem", "temp_files", "connections")

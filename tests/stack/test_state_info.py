@@ -19,17 +19,18 @@ from made import Made
 from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql, _state
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import DatabaseProblem
 from ansible_collections.synapse.tuning.plugins.module_utils._core.state import State
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 
 pytestmark = pytest.mark.slow
 
 EVERYTHING = _state.Request(sample_above=5_000_000, rooms=3, unreferenced=True, timeout=120)
 
 
-def _login(made: Made, **other: Any) -> _postgresql.Login:
+def _login(made: Made, **other: Any) -> Login:
     (address,) = [each["IPAddress"] for each in made.project.inspect("db")["NetworkSettings"]["Networks"].values()]
     password = made.project.settings["POSTGRES_PASSWORD"]
     given = {"host": address, "user": "synapse", "password": password, "database": "synapse", **other}
-    return _postgresql.Login(**given)
+    return Login(**given)
 
 
 def _read(made: Made, request: _state.Request = EVERYTHING, **login: Any) -> State:

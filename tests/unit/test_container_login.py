@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.synapse.tuning.plugins.module_utils._container_login import Place, login_inside
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import ServiceError, SourceError
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Found
-from ansible_collections.synapse.tuning.plugins.module_utils._postgresql import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 
 PASSWORD = "throw-away-5d0e"
 BRIDGE = {"matrix_default": {"IPAddress": "172.20.0.3", "GlobalIPv6Address": ""}}

@@ -27,6 +27,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.parameter_val
 from ansible_collections.synapse.tuning.plugins.module_utils._core.server_state import FileEntry, RoleSetting
 from ansible_collections.synapse.tuning.plugins.module_utils._cron import read_cron
 from ansible_collections.synapse.tuning.plugins.module_utils._deps import Library
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_look import look
 from ansible_collections.synapse.tuning.plugins.module_utils._synapse_process import SynapseProcess, started_at
 
@@ -163,7 +164,7 @@ def test_a_password_in_the_url_is_not_shown() -> None:
     [
         (_metrics, "PROMETHEUS_CLIENT", lambda: _metrics.parse_metrics(METRICS, place="http://here")),
         (_docker, "DOCKER", _docker.Engine),
-        (_postgresql, "PSYCOPG", lambda: _postgresql.connect(_postgresql.Login()).__enter__()),
+        (_postgresql, "PSYCOPG", lambda: _postgresql.connect(Login()).__enter__()),
     ],
 )
 def test_a_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch, adapter: Any, name: str, use: Any) -> None:

@@ -21,6 +21,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._cgroups import Cgr
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError
 from ansible_collections.synapse.tuning.plugins.module_utils._core.measurement import Measurement
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Found
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
 from ansible_collections.synapse.tuning.plugins.module_utils._memory_places import Wanted
 
 SYNAPSE, WORKER, DATABASE = "5" * 64, "7" * 64, "d" * 64
@@ -387,7 +388,7 @@ def test_a_database_beside_the_project(
         raise SourceError("it does not answer")
 
     monkeypatch.setattr(_postgresql, "connect", refuse)
-    seen = measure(host(tmp_path), project()[:2], login=_postgresql.Login(host=place))
+    seen = measure(host(tmp_path), project()[:2], login=Login(host=place))
     assert "no service has PostgreSQL's image" in seen.missing["postgresql"]
     assert [each.pid for each in seen.postgresql.backends] == ([600, 601, 700, 701] if there else [])
     assert [each.pid for each in seen.synapse.processes] == [100, 200]
@@ -401,7 +402,7 @@ def test_another_server_on_the_same_host_is_told_apart(tmp_path: pathlib.Path, m
             return json.dumps({**STATE, "backends": [session]})
 
     monkeypatch.setattr(_postgresql, "connect", lambda _login: contextlib.nullcontext(Server()))
-    seen = measure(host(tmp_path), wanted=Wanted(), login=_postgresql.Login(user="postgres")).postgresql
+    seen = measure(host(tmp_path), wanted=Wanted(), login=Login(user="postgres")).postgresql
     assert [each.pid for each in seen.backends] == [600, 601]
     assert (seen.shared, seen.version) == (2 * 5 * 1024, "15.18")
 
