@@ -32,7 +32,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgres
     read_database,
 )
 from ansible_collections.synapse.tuning.plugins.module_utils._find_containers import find_database, find_synapse
-from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login, logged_in
 from ansible_collections.synapse.tuning.plugins.module_utils._metrics import metrics_of, read_metrics
 from ansible_collections.synapse.tuning.plugins.module_utils._metrics_container import container_samples
 from ansible_collections.synapse.tuning.plugins.module_utils._shm import dev_shm
@@ -236,14 +236,7 @@ def _database(
     def ask(server: Server) -> Database:
         return read_database(server, values.get("postgresql", ()), values.get("tables", ()))
 
-    def log_in(login: Login) -> Database:
-        # Here alone: most runs get no login, and psycopg is a third of what they would import.
-        from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
-
-        with _postgresql.connect(login) as server:
-            return ask(server)
-
     login = request.login
     if login is not None:
-        return _attempt(lambda: log_in(login))
+        return _attempt(lambda: logged_in(login, ask))
     return _with(engine, container, lambda one, other: ask(InContainer(one, other, request.database)))

@@ -31,7 +31,7 @@ from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_oom im
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Containers, Engine
 from ansible_collections.synapse.tuning.plugins.module_utils._effective_postgresql import InContainer
 from ansible_collections.synapse.tuning.plugins.module_utils._kernel_log import read_kernel_log
-from ansible_collections.synapse.tuning.plugins.module_utils._login import Login
+from ansible_collections.synapse.tuning.plugins.module_utils._login import Login, logged_in
 from ansible_collections.synapse.tuning.plugins.module_utils._memory_places import (
     Missing,
     Places,
@@ -213,11 +213,7 @@ def _postgresql_memory(
 
 def _ask(places: Places, request: Request) -> Said:
     if request.login is not None:
-        # Here alone: most runs get no login, and psycopg is a third of what they would import.
-        from ansible_collections.synapse.tuning.plugins.module_utils import _postgresql
-
-        with _postgresql.connect(request.login) as server:
-            return ask(server)
+        return logged_in(request.login, ask)
     if places.engine is None or places.postgresql is None:
         raise SourceError("PostgreSQL is in no container that can be asked: give login_host, login_user and login_db")
     return ask(InContainer(places.engine, places.postgresql, request.database))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Sequence
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
-from ansible_collections.synapse.tuning.plugins.module_utils._core.listeners import metrics_port, metrics_url
+from ansible_collections.synapse.tuning.plugins.module_utils._core.listeners import in_url, metrics_port, metrics_url
 from ansible_collections.synapse.tuning.plugins.module_utils._core.memory_metrics import Samples
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Configuration
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import Found, address
@@ -28,8 +28,7 @@ def container_samples(
     port, host = metrics_port(configuration), address(process.container, there)
     if port is not None and host is not None:
         try:
-            place = f"[{host}]" if ":" in host else host
-            return read_samples(f"http://{place}:{port}/_synapse/metrics", timeout=min(timeout, 5))
+            return read_samples(f"http://{in_url(host)}:{port}/_synapse/metrics", timeout=min(timeout, 5))
         except TuningError:
             pass
     url = metrics_url(configuration)

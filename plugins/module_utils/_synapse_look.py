@@ -30,7 +30,7 @@ cd "/proc/$pid/cwd" || exit
 look() {
   part "$1 $([ ! -r "$2" ] || stat -Lc '%.Y %i' "$2") $2"; cat "$2"
   part backups
-  for old in "$(readlink -f "$2")".*.bak; do [ ! -f "$old" ] || stat -c '%.Y %n' "$old"; done
+  stat -c '%.Y %n' "$(readlink -f "$2")".*.bak 2>/dev/null  # mostly there is none
 }
 beside=
 read_file() {

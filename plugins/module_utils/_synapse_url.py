@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core.errors import SourceError, TuningError
-from ansible_collections.synapse.tuning.plugins.module_utils._core.listeners import client_port
+from ansible_collections.synapse.tuning.plugins.module_utils._core.listeners import client_port, in_url
 from ansible_collections.synapse.tuning.plugins.module_utils._docker import (
     Containers,
     Engine,
@@ -56,7 +56,7 @@ def url_inside(place: SynapsePlace, *, connect: Callable[..., Containers] = Engi
             f"the container {container.name} has no address that this host reaches (network mode"
             f" {network_mode(container) or 'unknown'}); publish its port and give url"
         )
-    return f"http://{f'[{host}]' if ':' in host else host}:{_port(engine, container)}"
+    return f"http://{in_url(host)}:{_port(engine, container)}"
 
 
 def _port(engine: Containers, container: Found) -> int:

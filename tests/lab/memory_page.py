@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
@@ -208,14 +209,11 @@ def _spared(spared: Mapping[str, Sequence[str]]) -> str:
 
 
 def _predicted_table(check: Mapping[str, Any]) -> list[str]:
-    counts = {
-        program: f"{sum(bool(each['holds']) for each in rows)} of {len(rows)}"
-        for program in dict.fromkeys(each["program"] for each in check["cells"])
-        for rows in [[each for each in check["cells"] if each["program"] == program]]
-    }
+    every = Counter(each["program"] for each in check["cells"])
+    within = Counter(each["program"] for each in check["cells"] if each["holds"])
+    counts = ", ".join(f"{program} {within[program]} of {count}" for program, count in every.items())
     return [
-        f"Within ±{TOLERANCE:.0%}: {', '.join(f'{program} {count}' for program, count in counts.items())}. What must hold is the"
-        " peak of both.",
+        f"Within ±{TOLERANCE:.0%}: {counts}. What must hold is the peak of both.",
         "",
         "| host, users | program | predicted, MiB | measured, MiB | off | holds |",
         "| --- | --- | --- | --- | --- | --- |",

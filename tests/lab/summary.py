@@ -304,11 +304,10 @@ def _predicted(cells: Sequence[Any], subject: str, fitted: Collection[Cell]) -> 
         this = cell["configurations"].get(subject)
         if this is None or (cell["host_gib"], cell["users"]) in fitted:
             continue
-        predicted = {program: this["predicted"][program] for program in _PROGRAMS}
+        predicted, measured = this["predicted"], this["programs"]
         if None in predicted.values():
             continue
-        measured = {program: this["programs"][program]["held_peak"] for program in _PROGRAMS}
-        found += [_off(cell, program, predicted[program], measured[program]) for program in _PROGRAMS]
+        found += [_off(cell, program, predicted[program], measured[program]["held_peak"]) for program in _PROGRAMS]
         found.append(_off(cell, "both", sum(predicted.values()), this["peak"]))
     together = [each["holds"] for each in found if each["program"] == "both" and each["holds"] is not None]
     holds = sum(together) >= SHARE * len(together) if together else None

@@ -9,7 +9,7 @@ from typing import Any, List, Mapping, Optional
 from ansible_collections.synapse.tuning.plugins.module_utils._core.effective_configuration import configured
 from ansible_collections.synapse.tuning.plugins.module_utils._core.readings import Configuration
 
-__all__ = ["client_port", "metrics_port", "metrics_url"]
+__all__ = ["client_port", "in_url", "metrics_port", "metrics_url"]
 
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - only looked for
 
@@ -33,6 +33,11 @@ def client_port(configuration: Configuration) -> Optional[int]:
         if isinstance(listener, Mapping) and _serves(listener, "client") and not listener.get("tls"):
             return int(listener["port"])
     return None
+
+
+def in_url(host: str) -> str:
+    """A host's name or address as a URL has it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _metrics_listener(configuration: Configuration) -> Optional[Mapping[str, Any]]:
@@ -60,8 +65,7 @@ def _serves(listener: Mapping[str, Any], resource: str) -> bool:
 def _address(listener: Mapping[str, Any]) -> str:
     if _is_everywhere(listener):
         return "127.0.0.1"
-    first = str(_addresses(listener)[0])
-    return f"[{first}]" if ":" in first else first
+    return in_url(str(_addresses(listener)[0]))
 
 
 def _is_everywhere(listener: Mapping[str, Any]) -> bool:
