@@ -41,8 +41,9 @@ from summary import SLICE_SECONDS
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEFAULT = ROOT / "docs" / "benchmarks" / "speed-runs.jsonl"
 STEADY_SECONDS = 40.0
-# Requests a second where fewer clients leave time for more than where memory is measured: so many that the 95th percentile
-# is not at the cliff between first syncs and the rest, where one request more or less doubles it.
+# Requests a second where fewer clients leave time for more than where memory is measured. With 5 users one request in twenty is
+# a first sync, so the 95th percentile lies at the cliff between those and the rest, and one request more or less moves a
+# run's ratio by a tenth and more: it takes tens of rotations to tell a difference from none.
 _RATES = {5: 9.0, 50: 4.15}
 
 
