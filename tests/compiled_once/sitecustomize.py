@@ -21,7 +21,7 @@ _FOLDER = os.environ.get("COMPILED_ONCE_FOLDER", "")
 _compile: Any = getattr(zipimport, "_compile_source", None)
 
 
-@functools.lru_cache(maxsize=None)  # zipimport compiles a module for its name's sake, and again to run it
+@functools.cache  # zipimport compiles a module for its name's sake, and again to run it
 def _compiled(pathname: str, source: bytes) -> Any:
     name = f"{hashlib.sha256(source).hexdigest()}.{sys.implementation.cache_tag}"
     kept = os.path.join(_FOLDER, name)
