@@ -348,9 +348,10 @@ def test_the_disk_gets_it_back_where_there_is_room(stock: Stock) -> None:
         refused = stock.run(vacuum="full", check=check).msg
         assert f"{SMALL}/table" in refused and "make room, or set vacuum to analyze" in refused
     # Outside of the window it would not be done, so nothing is refused.
-    later = stock.run(vacuum="full", window=window(2)).answer
+    hour = window(2)
+    later = stock.run(vacuum="full", window=hour).answer
     assert not later["changed"] and later["vacuum"]["done"] == "none"
-    assert later["vacuum"]["reason"].endswith(f"outside of {window(2)}")
+    assert later["vacuum"]["reason"].endswith(f"outside of {hour}")
     assert (stock.rows(), stock.size()) == (rows, size)
     # PostgreSQL itself finds that there is none.
     failed = stock.run(vacuum="full", free_space_check=False).msg
