@@ -162,7 +162,7 @@ lint-shell: $(DEV)
 
 .PHONY: sanity
 sanity: $(DEV)
-	@echo "Running ansible-test sanity (a minute the first time, it makes its own environments; then 20 seconds)"
+	@echo "Running ansible-test sanity (over a minute; three the first time, as it makes its own environments)"
 	@"$(BIN)/python" tools/sanity.py
 
 .PHONY: build

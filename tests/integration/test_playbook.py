@@ -203,6 +203,7 @@ def test_an_existing_deployment_in_place(tmp_path: Path) -> None:
     assert tree(project) == after
 
 
+@pytest.mark.slow
 def test_an_existing_deployment_by_override(tmp_path: Path) -> None:
     project = existing(tmp_path / "synapse")
     before = tree(project)
@@ -225,6 +226,7 @@ def test_an_existing_deployment_by_override(tmp_path: Path) -> None:
     assert tree(project) == after
 
 
+@pytest.mark.slow
 def test_services_with_names_and_images_of_their_own(tmp_path: Path) -> None:
     """And the variables as the command line gives them, all text."""
     project = existing(tmp_path / "synapse", "plain_multiline.yml", "compose.yaml")
@@ -367,6 +369,7 @@ def test_a_broken_file_is_named_with_line_and_column(tmp_path: Path, name: str, 
     assert tree(project) == before
 
 
+@pytest.mark.slow
 def test_several_hosts(tmp_path: Path) -> None:
     """Each has a plan, files and a report of its own."""
     users = {"small": 3, "large": 120}
@@ -396,6 +399,7 @@ def test_several_hosts(tmp_path: Path) -> None:
         assert plan["host"]["users"] == number
 
 
+@pytest.mark.slow
 def test_a_plan_that_learns_from_a_file(tmp_path: Path) -> None:
     """A file that stays gives the same plan again; one that can't be read stops before anything is written."""
     project = existing(tmp_path / "synapse")

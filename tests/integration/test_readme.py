@@ -9,10 +9,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from readme import missing, shown
 from running import PLAYBOOK, ROOT, Run, ansible_playbook, user_without_cron
 
 from ansible_collections.synapse.tuning.plugins.module_utils._secrets import mask
+
+pytestmark = pytest.mark.slow
 
 EXAMPLE = ROOT / "docs" / "example" / "matrix"
 FILES = ("docker-compose.yml", "data/homeserver.yaml")

@@ -67,7 +67,8 @@ def tune(
 
 
 def start(project: Deployment, planned: dict[str, Any], log: pathlib.Path, **more: Any) -> subprocess.Popen[bytes]:
-    """Start the main playbook in a process group of its own."""
+    """Start the main playbook in a process group of its own. What it leaves behind when it is killed lies beside the log."""
+    temporary = {name: str(log.parent) for name in ("TMPDIR", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_REMOTE_TMP")}
     with log.open("wb") as output:
         return subprocess.Popen(
             [
@@ -75,7 +76,7 @@ def start(project: Deployment, planned: dict[str, Any], log: pathlib.Path, **mor
                 *("-e", json.dumps({"ansible_python_interpreter": "{{ ansible_playbook_python }}"})),
                 *("-e", json.dumps(variables(project, planned, **more))),
             ],
-            env=environment(project),
+            env={**environment(project), **temporary},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

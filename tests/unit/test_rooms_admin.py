@@ -154,6 +154,7 @@ def test_without_filters_one_page_is_enough(server: Server) -> None:
     assert not any("statistics" in path for path in server.asked)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rooms_are_filtered_in_the_memory_of_a_page(server: Server) -> None:
     def judge(number: int) -> bool:
         return number % 5 == 0 and number % 97 == 13
