@@ -86,6 +86,11 @@ def ansible_playbook(
     return Run(done.returncode, done.stdout, done.stderr)
 
 
+def leftovers_in(folder: Path) -> dict[str, str]:
+    """Variables of the environment by which what a killed run leaves behind lies in that folder."""
+    return {name: str(folder) for name in ("TMPDIR", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_REMOTE_TMP")}
+
+
 def command(folder: Path, name: str, script: str) -> Path:
     """Write a stand-in for a program into a folder."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
-from running import ANSIBLE_PLAYBOOK, Run, ansible_playbook
+from running import ANSIBLE_PLAYBOOK, Run, ansible_playbook, leftovers_in
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import run_lock
 from ansible_collections.synapse.tuning.plugins.plugin_utils import _controller
@@ -128,7 +128,7 @@ def started(folder: Path, me: str, *options: str, **variables: Any) -> Iterator[
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+            env={**os.environ, **leftovers_in(folder), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
             start_new_session=True,
         )
     try:

@@ -18,7 +18,7 @@ from typing import Any
 from client import Client, MatrixError
 from deployment import Deployment
 from engine import ROOT
-from running import ANSIBLE_PLAYBOOK, Run, ansible_playbook
+from running import ANSIBLE_PLAYBOOK, Run, ansible_playbook, leftovers_in
 
 from ansible_collections.synapse.tuning.plugins.module_utils._core import host, plan
 
@@ -67,8 +67,7 @@ def tune(
 
 
 def start(project: Deployment, planned: dict[str, Any], log: pathlib.Path, **more: Any) -> subprocess.Popen[bytes]:
-    """Start the main playbook in a process group of its own. What it leaves behind when it is killed lies beside the log."""
-    temporary = {name: str(log.parent) for name in ("TMPDIR", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_REMOTE_TMP")}
+    """Start the main playbook in a process group of its own."""
     with log.open("wb") as output:
         return subprocess.Popen(
             [
@@ -76,7 +75,7 @@ def start(project: Deployment, planned: dict[str, Any], log: pathlib.Path, **mor
                 *("-e", json.dumps({"ansible_python_interpreter": "{{ ansible_playbook_python }}"})),
                 *("-e", json.dumps(variables(project, planned, **more))),
             ],
-            env={**environment(project), **temporary},
+            env={**environment(project), **leftovers_in(log.parent)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
