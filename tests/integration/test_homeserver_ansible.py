@@ -82,7 +82,6 @@ def results(folder: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> d
     return {**found, "output": run.output}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("checked, real", [("check", "real"), ("check_override", "override")])
 def test_check_mode_tells_what_a_real_run_does(results: dict[str, Any], checked: str, real: str) -> None:
     assert results[checked]["changed"] is True

@@ -134,7 +134,7 @@ def _configure(project: Deployment) -> None:
 def _generate(project: Deployment, *, size: Size) -> dict[str, Any]:
     admin = project.register("admin", admin=True)
     manifest = asyncio.run(_fill(project, size))
-    made_rooms._wait_for_the_background(project)
+    project.settle()
     return {**manifest, "admin": admin.token}
 
 

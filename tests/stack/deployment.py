@@ -80,6 +80,20 @@ class Deployment:
         except TimeoutError as error:
             raise StackError(f"{error}; its last lines:\n{self.logs('synapse', 30)}") from None
 
+    def settle(self, seconds: float = 180) -> None:
+        """Wait until Synapse has made its indexes, and what it counts by and by (statistics, the directory) is up to date.
+
+        Raises StackError where it does not in time.
+        """
+        settled = (
+            "SELECT NOT EXISTS (SELECT FROM background_updates) AND (SELECT max(stream_id) FROM current_state_delta_stream)"
+            " <= least((SELECT stream_id FROM stats_incremental_position), (SELECT stream_id FROM user_directory_stream_pos))"
+        )
+        try:
+            client.wait_until(lambda: self.sql(settled) == [["t"]], seconds=seconds, what="Synapse's own work is done")
+        except TimeoutError as error:
+            raise StackError(str(error)) from None
+
     def down(self) -> None:
         """Remove the containers and the network; the files and the data stay."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "10")

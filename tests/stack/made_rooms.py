@@ -13,7 +13,6 @@ import json
 import os
 import random
 import threading
-import time
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any
@@ -125,7 +124,7 @@ def generate(project: Deployment) -> dict[str, Any]:
         others = [pool.submit(made.room, number) for number in range(1, ROOMS + 1)]
         heavy = made.heavy([user.user_id for user in users.values()], [str(user.token) for user in users.values()])
         rooms = [heavy, *(room for other in others for room in other.result())]
-    _wait_for_the_background(project)
+    project.settle()
     return {
         "heavy": heavy["room_id"],
         "rooms": rooms,
@@ -328,16 +327,3 @@ _SHAPES = {
 def _states(kind: str, count: int) -> list[dict[str, Any]]:
     """State for createRoom, which makes these events in one go."""
     return [{"type": kind, "state_key": str(number), "content": {"value": number}} for number in range(count)]
-
-
-def _wait_for_the_background(project: Deployment) -> None:
-    """Wait until Synapse has made its indexes, and what it counts by and by (statistics, the directory) is up to date."""
-    behind = (
-        "SELECT (SELECT count(*) FROM background_updates) + (SELECT max(stream_id) FROM current_state_delta_stream)"
-        " - least((SELECT stream_id FROM stats_incremental_position), (SELECT stream_id FROM user_directory_stream_pos))"
-    )
-    deadline = time.monotonic() + 180
-    while (left := int(project.sql(behind)[0][0])) > 0:
-        if time.monotonic() > deadline:
-            raise StackError(f"the made database: Synapse's own work is not done after 180 s ({left} left)")
-        time.sleep(0.5)
